@@ -1,0 +1,41 @@
+// Errors as data: a stable code that has a page in docs/diagnostics/, what happened, where, and what mends it.
+
+/** A place in a spec. Lines and columns count from 1; `length` is in UTF-16 units on that line. */
+export interface SourceSpan {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly length: number;
+}
+
+export interface Diagnostic {
+  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…` or `HIRE-RUN-…`. */
+  readonly code: string;
+  /** What is wrong, as one sentence without a full stop. */
+  readonly message: string;
+  /** What the user does about it. */
+  readonly fix: string;
+  readonly span?: SourceSpan;
+}
+
+/** An error that a user of hirec can cause and mend. Anything else that is thrown is a bug in hirec. */
+export class HireError extends Error {
+  readonly diagnostics: readonly Diagnostic[];
+
+  constructor(diagnostics: Diagnostic | readonly Diagnostic[], options?: ErrorOptions) {
+    const list = Array.isArray(diagnostics) ? (diagnostics as readonly Diagnostic[]) : [diagnostics as Diagnostic];
+    super(list.map((d) => `${d.code}: ${d.message}. ${d.fix}`).join("\n"), options);
+    this.name = "HireError";
+    this.diagnostics = list;
+  }
+
+  /** The code of the first diagnostic. */
+  get code(): string {
+    return this.diagnostics[0]?.code ?? "";
+  }
+}
+
+/** The message of anything that was thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
