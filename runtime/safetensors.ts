@@ -140,7 +140,10 @@ function checkTensor(name: string, entry: unknown, dataStart: number, fileBytes:
   const width = (DTYPE_BYTES as Record<string, number>)[dtype] ?? OTHER_DTYPE_BYTES[dtype];
   const expected = shape.reduce((product, extent) => product * extent, width ?? 0);
   if (end < begin || (width !== undefined && end - begin !== expected)) {
-    throw broken(file, `tensor "${name}" ${dtype} [${shape}] needs ${expected} bytes, but its offsets span ${end - begin}`);
+    throw broken(
+      file,
+      `tensor "${name}" ${dtype} [${shape}] needs ${expected} bytes, but its offsets span ${end - begin}`,
+    );
   }
   if (dataStart + end > fileBytes) {
     throw broken(file, `tensor "${name}" ends at byte ${dataStart + end}, but the file has ${fileBytes}`);

@@ -1,0 +1,81 @@
+// What a compiled model is: a plan, and the text of every file of its folder. Nothing is written here.
+
+import { createHash } from "node:crypto";
+import { PLAN_FORMAT, type Plan, type Program, type SoftmaxPlan } from "../runtime/plan.ts";
+import { fuse } from "./fuse.ts";
+import { lower } from "./lower.ts";
+import type { CheckedModel } from "./model.ts";
+import type { Profile } from "./profiles.ts";
+import { render } from "./render.ts";
+import { schedule } from "./schedule.ts";
+import { tile } from "./tile.ts";
+import { verify } from "./verify.ts";
+
+export interface CompiledModel {
+  readonly plan: Plan;
+  /** Text by path below the compiled folder; `plan.json` and one source per kernel and profile. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/**
+ * Passes 3 to 7: lower, fuse, schedule, render, verify, for every profile.
+ * @throws HireError HIRE-PLAN-001, -002, -003 and -009.
+ */
+export function emit(model: CheckedModel, profiles: readonly Profile[]): CompiledModel {
+  const layers = Object.fromEntries(model.layers.map((layer) => [layer.name, tile(layer)]));
+  const programs = profiles.map((profile) => planProgram(model, layers, profile));
+  const plan: Plan = deepFreeze({
+    format: PLAN_FORMAT,
+    model: model.name,
+    spec: model.spec,
+    packHash: packHash(layers),
+    layers,
+    programs,
+  });
+
+  const files = new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`]]);
+  for (const { profile, layers: layerPrograms } of plan.programs) {
+    for (const [layer, { kernels }] of Object.entries(layerPrograms)) {
+      for (const kernel of kernels) {
+        const source = render(kernel, { spec: model.spec, model: model.name, layer, profile });
+        verify(kernel, source);
+        files.set(kernel.file, source);
+      }
+    }
+  }
+  return { plan, files };
+}
+
+function planProgram(model: CheckedModel, layers: Record<string, SoftmaxPlan>, profile: Profile): Program {
+  return {
+    profile: profile.name,
+    target: profile.target,
+    features: profile.features,
+    limits: profile.limits,
+    layers: Object.fromEntries(
+      model.layers.map((layer) => {
+        const kernels = fuse(lower(layer), layer, profile);
+        return [layer.name, schedule(layer.name, layers[layer.name]!, kernels, profile)];
+      }),
+    ),
+  };
+}
+
+/** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
+function packHash(layers: Readonly<Record<string, SoftmaxPlan>>): string {
+  const decisive = Object.entries(layers).map(([name, layer]) => {
+    const { inputs, rows, dtype, weight, estimator, selection, tiling, tensors } = layer;
+    return { name, inputs, rows, dtype, weight, estimator, buckets: selection.buckets, tiling, tensors };
+  });
+  return createHash("sha256")
+    .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))
+    .digest("hex");
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}

@@ -1,0 +1,134 @@
+// Runs a spec as the TypeScript program that it is: bundles it with what it imports, and imports the bundle.
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { SourceMap, type SourceMapPayload } from "node:module";
+import { dirname, extname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
+import { type Diagnostic, HireError, reasonOf, type SourceSpan } from "../../runtime/errors.ts";
+import { type CallSite, LANGUAGE_MODULE, numberBuilderCalls } from "./spec-text.ts";
+
+/** A spec that has run: its default export, and what its text says about where the values came from. */
+export interface RunSpec {
+  readonly value: unknown;
+  readonly sites: readonly CallSite[];
+  /** Absolute paths of the spec and of every file of the user's that it imports. */
+  readonly files: readonly string[];
+}
+
+/** The language that specs import, beside this file in source form and in the built package alike. */
+const languagePath = fileURLToPath(new URL(`../../dsl/index${extname(import.meta.url)}`, import.meta.url));
+
+/**
+ * @param path absolute path of the spec.
+ * @throws HireError HIRE-SPEC-002 syntax, -004 the spec threw, -007 a property given twice, -018 an import that cannot be
+ * resolved.
+ */
+export async function runSpec(path: string): Promise<RunSpec> {
+  const sites: CallSite[] = [];
+  const problems: Diagnostic[] = [];
+  const files: string[] = [];
+  const { code, map } = await bundle(path, numberingPlugin(sites, problems, files), problems);
+  if (problems.length > 0) throw new HireError(problems);
+  const value = await importBundle(path, code, map);
+  return { value, sites, files };
+}
+
+function numberingPlugin(sites: CallSite[], problems: Diagnostic[], files: string[]): Plugin {
+  return {
+    name: "hirec-spec",
+    setup(bundler) {
+      // The language is bundled from this installation, so a spec outside of any package still finds it.
+      bundler.onResolve({ filter: new RegExp(`^${LANGUAGE_MODULE}$`) }, () => ({ path: languagePath }));
+      bundler.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
+        if (path.startsWith(dirname(languagePath)) || path.includes("/node_modules/")) return undefined;
+        files.push(path);
+        const text = await readFile(path, "utf8");
+        const numbered = numberBuilderCalls(path, text, sites.length);
+        sites.push(...numbered.sites);
+        problems.push(...numbered.problems);
+        // A file with a syntax error has been reported at its place; an empty module lets the rest be read.
+        const contents = numbered.problems.length > 0 ? "export default undefined" : numbered.code;
+        return { contents, loader: path.endsWith("x") ? "tsx" : "ts" };
+      });
+    },
+  };
+}
+
+async function bundle(path: string, plugin: Plugin, problems: Diagnostic[]) {
+  try {
+    const { outputFiles } = await build({
+      entryPoints: [path],
+      bundle: true,
+      write: false,
+      outfile: `${path}.mjs`,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      sourcemap: "external",
+      sourcesContent: false,
+      logLevel: "silent",
+      plugins: [plugin],
+      absWorkingDir: dirname(path),
+    });
+    const output = (ending: string) => outputFiles.find((file) => file.path.endsWith(ending))!.text;
+    return { code: output(".mjs"), map: JSON.parse(output(".map")) as SourceMapPayload };
+  } catch (thrown) {
+    if (problems.length > 0) throw new HireError(problems);
+    const { errors } = thrown as BuildFailure;
+    if (!Array.isArray(errors)) throw thrown;
+    throw new HireError(errors.map((error) => bundleProblem(path, error)));
+  }
+}
+
+function bundleProblem(path: string, { text, location }: Message): Diagnostic {
+  const unresolved = text.startsWith("Could not resolve");
+  return {
+    code: unresolved ? "HIRE-SPEC-018" : "HIRE-SPEC-002",
+    message: unresolved ? text : `This is not valid TypeScript: ${text}`,
+    fix: unresolved
+      ? "Correct the path, or install the package where the spec lies"
+      : "Correct the syntax at the marked place",
+    ...(location && {
+      span: {
+        file: resolve(dirname(path), location.file),
+        line: location.line,
+        column: location.column + 1,
+        length: Math.max(1, location.length),
+      },
+    }),
+  };
+}
+
+async function importBundle(path: string, code: string, map: SourceMapPayload): Promise<unknown> {
+  // A data URL is a fresh module every time, leaves nothing on disk, and cannot collide with another compile.
+  const url = `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`;
+  try {
+    return ((await import(url)) as { default?: unknown }).default;
+  } catch (thrown) {
+    const span = thrown instanceof Error ? originOf(thrown, map, path) : undefined;
+    throw new HireError(
+      {
+        code: "HIRE-SPEC-004",
+        message: `The spec threw: ${reasonOf(thrown)}`,
+        fix: "A spec is a program that runs to its end before anything is compiled; mend what it throws",
+        span: span ?? { file: path, line: 1, column: 1, length: 1 },
+      },
+      { cause: thrown },
+    );
+  }
+}
+
+/** The innermost frame of the stack that lies in a file of the user's. */
+function originOf(error: Error, payload: SourceMapPayload, path: string): SourceSpan | undefined {
+  const map = new SourceMap(payload);
+  for (const [, line, column] of (error.stack ?? "").matchAll(/data:text\/javascript;[^)\s]*?:(\d+):(\d+)/g)) {
+    const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!("originalSource" in entry)) continue;
+    const file = resolve(dirname(path), entry.originalSource);
+    if (file.startsWith(dirname(languagePath)) || !existsSync(file)) continue;
+    return { file, line: entry.originalLine + 1, column: entry.originalColumn + 1, length: 1 };
+  }
+  return undefined;
+}

@@ -1,0 +1,27 @@
+// Estimators: the cheap copy of the weights that scores every row.
+
+import { type Built, builder } from "./built.ts";
+
+export interface QuantizedOptions {
+  /** Bits per weight: 4 reads a quarter of bf16, 8 reads half. */
+  readonly bits: 4 | 8;
+  /** Adjacent inputs that share a scale; `"row"` is one scale for the whole row. Default 32. */
+  readonly group?: 32 | 64 | 128 | "row";
+  /**
+   * What the codes are multiplied with. `"int8"` (default) quantizes each token to int8 and scores in integers, which
+   * gives the same candidates on every device; `"f32"` leaves the token as it is.
+   */
+  readonly activations?: "int8" | "f32";
+}
+
+export type Quantized = Built<"quantized", QuantizedOptions>;
+export type Dense = Built<"dense", undefined>;
+export type Estimator = Quantized | Dense;
+
+/** Scores with low-bit codes and a scale per group (HiRE-Q). */
+export const quantized: (options: QuantizedOptions) => Quantized = builder("quantized");
+
+const buildDense = builder<"dense", undefined>("dense") as (options?: undefined, site?: number) => Dense;
+
+/** No estimator: every row is scored with the exact weights. The fused baseline that everything is compared with. */
+export const dense: () => Dense = buildDense;

@@ -1,0 +1,44 @@
+// Weights as they lie in a file, read as numbers.
+
+/** A `[rows, inputs]` matrix, row by row, little-endian, as in safetensors. */
+export interface WeightMatrix {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly dtype: "f32" | "f16" | "bf16";
+  readonly bytes: Uint8Array;
+}
+
+export const WEIGHT_BYTES = { f32: 4, f16: 2, bf16: 2 } as const;
+
+/** A function that writes row `row` into the first `inputs` places of `into`. */
+export function rowReader({ inputs, dtype, bytes }: WeightMatrix): (row: number, into: Float32Array) => void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const width = WEIGHT_BYTES[dtype];
+  const read = {
+    f32: (at: number) => view.getFloat32(at, true),
+    f16: (at: number) => f16ToF32(view.getUint16(at, true)),
+    bf16: (at: number) => bf16ToF32(view.getUint16(at, true)),
+  }[dtype];
+  return (row, into) => {
+    for (let i = 0, at = row * inputs * width; i < inputs; i++, at += width) into[i] = read(at);
+  };
+}
+
+const word = new Uint32Array(1);
+const float = new Float32Array(word.buffer);
+
+/** A bf16 is the upper half of an f32. */
+export function bf16ToF32(bits: number): number {
+  word[0] = bits << 16;
+  return float[0]!;
+}
+
+/** IEEE 754 binary16: 5 exponent bits, 10 mantissa bits. */
+export function f16ToF32(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0x1f) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,172 @@
+// The plan: the frozen JSON between the compiler and the runtime. It says everything that a kernel, a pack and a loader
+// must agree on; the runtime needs it and the kernels' sources, nothing else of the compiler.
+
+import { type Diagnostic, HireError } from "./errors.ts";
+import type { TensorDtype } from "./safetensors.ts";
+
+/** Raised whenever a plan or a pack written before could be misread. */
+export const PLAN_FORMAT = 1;
+
+export interface Plan {
+  readonly format: number;
+  readonly model: string;
+  /** File name of the spec. */
+  readonly spec: string;
+  /** SHA-256 of everything that decides the bytes of a pack; a pack carries the hash of the plan it was made for. */
+  readonly packHash: string;
+  readonly layers: Readonly<Record<string, SoftmaxPlan>>;
+  /** One program per device profile, from the most demanding profile to the default one. */
+  readonly programs: readonly Program[];
+}
+
+export interface SoftmaxPlan {
+  readonly kind: "softmax";
+  readonly inputs: number;
+  readonly rows: number;
+  readonly dtype: "f32" | "f16" | "bf16";
+  /** Name of the `[rows, inputs]` tensor in the weights file. */
+  readonly weight: string;
+  readonly k: number;
+  readonly candidates: number;
+  readonly batch: number;
+  readonly estimator: EstimatorPlan;
+  readonly selection: SelectionPlan;
+  readonly tiling: TilingPlan;
+  readonly tensors: readonly TensorPlan[];
+  readonly bytes: BytesPlan;
+}
+
+export type EstimatorPlan =
+  | { readonly kind: "dense" }
+  | {
+      readonly kind: "quantized";
+      readonly bits: 4 | 8;
+      /** Inputs per scale; the padded width of a row when there is one scale per row. */
+      readonly group: number;
+      /** Groups per row. */
+      readonly groups: number;
+      readonly activations: "int8" | "f32";
+      /**
+       * Group scales are whole multiples, 1 to `scaleMax`, of the row's f32 scale; 1 when there is one group. With int8
+       * activations a row's score is then one integer times one float: exact and equal on every device.
+       */
+      readonly scaleMax: number;
+    };
+
+export interface SelectionPlan {
+  readonly kind: "exact" | "twoStage";
+  /** Row `r` belongs to bucket `r mod buckets`. */
+  readonly buckets: number;
+  /** Best estimated rows of every bucket that survive the first stage. */
+  readonly keep: number;
+  /** Expected share of the `candidates`, and of the `k`, best estimated rows among the survivors (§2.1 of the method). */
+  readonly recallOfCandidates: number;
+  readonly recallOfK: number;
+}
+
+/**
+ * Where a row lies. Position `p = floor(r / buckets)` of bucket `b = r mod buckets` is lane `p mod lanes` of tile
+ * `floor(p / lanes)`; a step is the 16 bytes that one lane loads at once, and the lanes of a step lie side by side.
+ */
+export interface TilingPlan {
+  readonly lanes: number;
+  /** Tiles per bucket. */
+  readonly tiles: number;
+  /** Steps per row of the scored copy. */
+  readonly steps: number;
+}
+
+export interface TensorPlan {
+  readonly name: string;
+  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact";
+  readonly dtype: TensorDtype;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+export interface BytesPlan {
+  /** Weight bytes that the dense layer reads per launch. */
+  readonly dense: number;
+  /** Bytes of the scored copy, read once per launch. */
+  readonly score: number;
+  /** Bytes of exact rows, read per token. */
+  readonly rescore: number;
+}
+
+export interface Program {
+  readonly profile: string;
+  readonly target: "wgsl";
+  /** Device features that the kernels need. */
+  readonly features: readonly string[];
+  /** The profile's limits, under their WebGPU names; a device must offer at least these. */
+  readonly limits: Readonly<Record<string, number>>;
+  readonly layers: Readonly<Record<string, LayerProgram>>;
+}
+
+export interface LayerProgram {
+  readonly buffers: readonly BufferPlan[];
+  /** In launch order. */
+  readonly kernels: readonly KernelPlan[];
+}
+
+export interface BufferPlan {
+  readonly name: string;
+  readonly role: "input" | "output" | "weight" | "scratch";
+  readonly bytes: number;
+}
+
+export interface KernelPlan {
+  /** Entry point of the source. */
+  readonly name: string;
+  /** Path of the source below the compiled folder. */
+  readonly file: string;
+  readonly template: string;
+  readonly stages: readonly string[];
+  readonly workgroupSize: number;
+  readonly workgroups: readonly [number, number, number];
+  readonly workgroupBytes: number;
+  readonly bindings: readonly BindingPlan[];
+  readonly workgroupVariables: readonly { readonly name: string; readonly type: string; readonly bytes: number }[];
+  /** The numbers and the choices that its template receives. */
+  readonly constants: Readonly<Record<string, number>>;
+  readonly choices: Readonly<Record<string, boolean>>;
+}
+
+export interface BindingPlan {
+  /** Name of the variable and of the buffer. The position in the list is the binding number, all in group 0. */
+  readonly name: string;
+  readonly access: "read" | "read_write";
+  readonly type: string;
+  /** Shape and meaning, for readers of the source. */
+  readonly note: string;
+}
+
+/**
+ * Checks that parsed JSON is a plan of this version.
+ * @throws HireError HIRE-PLAN-005 for another version, HIRE-PLAN-008 for something else.
+ */
+export function asPlan(json: unknown, from: string): Plan {
+  const plan = json as Partial<Plan> | null;
+  if (typeof plan !== "object" || plan === null || typeof plan.format !== "number") {
+    throw new HireError(notAPlan(from, "it has no format number"));
+  }
+  if (plan.format !== PLAN_FORMAT) {
+    throw new HireError({
+      code: "HIRE-PLAN-005",
+      message: `${from} has plan format ${plan.format}, but this hirec reads format ${PLAN_FORMAT}`,
+      fix: `Compile again with this version: hirec compile ${plan.spec ?? "SPEC"}`,
+    });
+  }
+  if (typeof plan.packHash !== "string" || typeof plan.layers !== "object" || !Array.isArray(plan.programs)) {
+    throw new HireError(notAPlan(from, "parts of it are missing"));
+  }
+  return plan as Plan;
+}
+
+function notAPlan(from: string, why: string): Diagnostic {
+  return {
+    code: "HIRE-PLAN-008",
+    message: `${from} is not a hirec plan: ${why}`,
+    fix: "Name a folder that `hirec compile` wrote, or a spec",
+  };
+}
