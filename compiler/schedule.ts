@@ -40,17 +40,9 @@ export function schedule(
   profile: Profile,
 ): LayerProgram {
   const quantizedBefore = kernels.some(({ template }) => template === "quantize");
-  const scheduled = kernels.map((fused) => {
-    const context = { name, layer, profile, fused, quantizedBefore };
-    switch (fused.template) {
-      case "quantize":
-        return scheduleQuantize(context);
-      case "score_select":
-        return scheduleScoreSelect(context);
-      case "rescore_topk":
-        return scheduleRescoreTopk(context);
-    }
-  });
+  const scheduled = kernels.map((fused) =>
+    SCHEDULERS[fused.template]({ name, layer, profile, fused, quantizedBefore }),
+  );
   const used = new Set(scheduled.flatMap(({ bindings }) => bindings.map((binding) => binding.name)));
   const buffers = planBuffers(layer).filter((buffer) => used.has(buffer.name));
   const problems = limitProblems(name, layer, buffers, scheduled, profile);
@@ -212,6 +204,12 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
     },
   });
 }
+
+const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) => KernelPlan>> = {
+  quantize: scheduleQuantize,
+  score_select: scheduleScoreSelect,
+  rescore_topk: scheduleRescoreTopk,
+};
 
 interface KernelParts {
   readonly stem: string;

@@ -14,7 +14,9 @@ export interface PackedTensor extends TensorPlan {
  * @param onRow called after each row, for progress.
  */
 export function packLayer(plan: SoftmaxPlan, weights: WeightMatrix, onRow?: () => void): PackedTensor[] {
-  const data = new Map(plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]));
+  const data = new Map<TensorPlan["role"], Uint8Array>(
+    plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
+  );
   const exact = plan.tensors.find(({ role }) => role === "exact");
   const place = placer(plan);
   if (plan.estimator.kind === "dense") {

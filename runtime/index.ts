@@ -1,0 +1,9 @@
+// The runtime: a plan, its sources and a pack in; the best rows out. It needs nothing of the compiler and nothing of
+// Node; `hirec/runtime/node` adds files and devices there.
+
+export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
+export type { SoftmaxResult, WeightSource } from "./layer.ts";
+export { readPack } from "./pack/read-pack.ts";
+export { asPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
+export { type CompiledSources, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
+export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";

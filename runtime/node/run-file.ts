@@ -1,0 +1,129 @@
+// Running a compiled model on tensors from a file, into a file.
+
+import { HireError } from "../errors.ts";
+import type { SoftmaxResult } from "../layer.ts";
+import type { Plan, SoftmaxPlan } from "../plan.ts";
+import { createReferenceSoftmax } from "../reference/softmax.ts";
+import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.ts";
+import { type DeviceChoice, requestNodeDevice } from "./device.ts";
+import { openPack } from "./pack-file.ts";
+import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
+
+export interface RunOptions {
+  readonly pack: string;
+  readonly input: string;
+  readonly output: string;
+  /** Runs only this layer; otherwise every layer whose input the file holds. */
+  readonly layer?: string;
+  readonly device: DeviceChoice | "reference";
+  readonly profile?: string;
+}
+
+export interface RunSummary {
+  /** Where it ran, in words. */
+  readonly device: string;
+  readonly kind: "hardware" | "software" | "reference";
+  readonly profile?: string;
+  readonly layers: readonly { readonly layer: string; readonly tokens: number }[];
+}
+
+/** What runs one layer on `x` of `[tokens, inputs]`. */
+type LayerRunner = (layer: string, x: Float32Array) => Promise<SoftmaxResult>;
+
+/**
+ * Reads `<layer>.input` F32 `[tokens, inputs]`; writes `<layer>.indices` U32 and `<layer>.values` F32 `[tokens, k]`.
+ * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
+ */
+export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
+  const { plan } = compiled;
+  const input = await openSafetensors(options.input);
+  try {
+    const wanted = options.layer === undefined ? layersWithInput(plan, input) : [options.layer];
+    const inputs = new Map<string, Float32Array>();
+    for (const name of wanted) inputs.set(name, await readInput(name, requireLayer(plan, name), input));
+    const { runner, close, ...where } = await openRunner(compiled, wanted, options);
+    try {
+      const outputs: TensorSource[] = [];
+      const layers: { layer: string; tokens: number }[] = [];
+      for (const [name, x] of inputs) {
+        const result = await runner(name, x);
+        const tokens = x.length / plan.layers[name]!.inputs;
+        layers.push({ layer: name, tokens });
+        outputs.push(...resultTensors(name, tokens, result));
+      }
+      await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
+      return { ...where, layers };
+    } finally {
+      close();
+    }
+  } finally {
+    await input.close();
+  }
+}
+
+async function openRunner({ plan, sources }: CompiledSources, layers: readonly string[], options: RunOptions) {
+  const pack = await openPack(options.pack, plan);
+  try {
+    if (options.device === "reference") {
+      const references = new Map(
+        await Promise.all(
+          layers.map(
+            async (name) => [name, await createReferenceSoftmax(name, requireLayer(plan, name), pack.weights)] as const,
+          ),
+        ),
+      );
+      const runner: LayerRunner = (layer, x) => references.get(layer)!.run(x);
+      return { runner, close: () => {}, device: "float64 on the CPU", kind: "reference" as const };
+    }
+    const { device, description, kind, close } = await requestNodeDevice(options.device);
+    try {
+      const model = await loadModel(device, { plan, sources }, pack.weights, {
+        layers,
+        ...(options.profile !== undefined && { profile: options.profile }),
+      });
+      const runner: LayerRunner = (layer, x) => model.layers[layer]!.run(x);
+      return { runner, close, device: description, kind, profile: model.profile };
+    } catch (thrown) {
+      close();
+      throw thrown;
+    }
+  } finally {
+    await pack.close();
+  }
+}
+
+function layersWithInput({ layers, model }: Plan, input: SafetensorsFile): string[] {
+  const names = Object.keys(layers).filter((name) => input.tensors.has(`${name}.input`));
+  if (names.length > 0) return names;
+  const wanted = Object.keys(layers).map((name) => `"${name}.input"`);
+  throw badInput(
+    `${input.path} holds no input for "${model}"`,
+    `Store the tokens as tensor ${wanted.join(" or ")}, F32 [tokens, inputs]`,
+  );
+}
+
+async function readInput(name: string, { inputs }: SoftmaxPlan, file: SafetensorsFile): Promise<Float32Array> {
+  const tensor = file.tensors.get(`${name}.input`);
+  const fix = `Store the tokens as tensor "${name}.input", F32 [tokens, ${inputs}], with at least one token`;
+  if (!tensor) throw badInput(`${file.path} holds no tensor "${name}.input"`, fix);
+  const { dtype, shape } = tensor;
+  if (dtype !== "F32" || shape.length !== 2 || shape[1] !== inputs || shape[0] === 0) {
+    throw badInput(`Tensor "${name}.input" in ${file.path} is ${dtype} [${shape}], not F32 [tokens, ${inputs}]`, fix);
+  }
+  const bytes = await file.read(tensor);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+function badInput(message: string, fix: string): HireError {
+  return new HireError({ code: "HIRE-RUN-002", message, fix });
+}
+
+function resultTensors(layer: string, tokens: number, { indices, values }: SoftmaxResult): TensorSource[] {
+  const shape = [tokens, indices.length / tokens];
+  const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array | Float32Array) =>
+    new Uint8Array(buffer, byteOffset, byteLength);
+  return [
+    { name: `${layer}.indices`, dtype: "U32", shape, bytes: () => bytesOf(indices) },
+    { name: `${layer}.values`, dtype: "F32", shape, bytes: () => bytesOf(Float32Array.from(values)) },
+  ];
+}

@@ -1,0 +1,93 @@
+// The program of a plan that fits a device, and its kernels as pipelines.
+
+import { HireError, reasonOf } from "../errors.ts";
+import type { KernelPlan, Plan, Program } from "../plan.ts";
+import { STAGE_COMPUTE } from "./constants.ts";
+
+/**
+ * The first program of the plan whose features and limits the device has.
+ * @param profile takes only the program of this name.
+ * @throws HireError HIRE-RUN-006 when there is none, naming what the device lacks.
+ */
+export function pickProgram(plan: Plan, device: GPUDevice, profile?: string): Program {
+  const lacking: string[] = [];
+  for (const program of plan.programs) {
+    if (profile !== undefined && program.profile !== profile) continue;
+    const missing = missingOn(device, program);
+    if (missing.length === 0) return program;
+    lacking.push(`${program.profile} needs ${missing.join(" and ")}`);
+  }
+  const offered = plan.programs.map((program) => program.profile).join(", ");
+  throw new HireError({
+    code: "HIRE-RUN-006",
+    message:
+      lacking.length > 0
+        ? `The device cannot run "${plan.model}": ${lacking.join("; ")}`
+        : `"${plan.model}" was not compiled for profile "${profile}", but for: ${offered}`,
+    fix: "Compile for a profile that the device supports, or request the device with the adapter's limits and features",
+  });
+}
+
+function missingOn(device: GPUDevice, { features, limits }: Program): string[] {
+  const missing = features.filter((feature) => !device.features.has(feature)).map((feature) => `feature ${feature}`);
+  for (const [name, wanted] of Object.entries(limits)) {
+    const offered = (device.limits as unknown as Record<string, number>)[name] ?? 0;
+    if (offered < wanted) missing.push(`${name} ${wanted} (it has ${offered})`);
+  }
+  return missing;
+}
+
+/** A kernel that is ready to be encoded. */
+export interface CompiledKernel {
+  readonly plan: KernelPlan;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * @throws HireError HIRE-RUN-003 when the device refuses the source, naming kernel, file and line.
+ */
+export async function compileKernel(device: GPUDevice, plan: KernelPlan, source: string): Promise<CompiledKernel> {
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ label: plan.name, code: source });
+  // The layout is stated from the plan, not derived from the source, so that a difference between them is refused.
+  const layout = device.createBindGroupLayout({
+    label: plan.name,
+    entries: plan.bindings.map(({ access }, binding) => ({
+      binding,
+      visibility: STAGE_COMPUTE,
+      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+    })),
+  });
+  // Closed before anything is awaited: error scopes are a stack that all users of the device share.
+  const scope = device.popErrorScope();
+  const { messages } = await module.getCompilationInfo();
+  const broken = messages.find(({ type }) => type === "error");
+  const refused = await scope;
+  if (broken) {
+    const line = source.split("\n")[broken.lineNum - 1]?.trim() ?? "";
+    throw kernelRefused(plan, `line ${broken.lineNum}: ${broken.message} in \`${line}\``);
+  }
+  if (refused) throw kernelRefused(plan, refused.message);
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      label: plan.name,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: plan.name },
+    });
+    return { plan, pipeline, layout };
+  } catch (thrown) {
+    throw kernelRefused(plan, reasonOf(thrown), thrown);
+  }
+}
+
+function kernelRefused({ name, file }: KernelPlan, why: string, cause?: unknown): HireError {
+  return new HireError(
+    {
+      code: "HIRE-RUN-003",
+      message: `The device refuses kernel ${name} (${file}): ${why}`,
+      fix: "If the file was edited, compile again; otherwise report it with the output of hirec doctor",
+    },
+    { cause },
+  );
+}

@@ -1,0 +1,181 @@
+// A softmax layer on a WebGPU device.
+
+import { HireError } from "../errors.ts";
+import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
+import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../plan.ts";
+import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
+import { createGuard, type Guard } from "./guard.ts";
+import { type CompiledKernel, compileKernel } from "./program.ts";
+
+/** The caller's buffers of one launch; each may be larger than it has to be. */
+export interface SoftmaxBuffers {
+  /** f32 `[batch, inputs]`; usage STORAGE. */
+  readonly x: GPUBuffer;
+  /** u32 `[batch, k]`; usage STORAGE. */
+  readonly indices: GPUBuffer;
+  /** f32 `[batch, k]`; usage STORAGE. */
+  readonly values: GPUBuffer;
+}
+
+export interface GpuSoftmax {
+  readonly plan: SoftmaxPlan;
+  /**
+   * Encodes one launch of `batch` tokens into the caller's encoder; nothing is submitted and nothing is read back.
+   * @throws HireError HIRE-RUN-002 when a buffer is too small or lacks the usage STORAGE.
+   */
+  encode(encoder: GPUCommandEncoder, buffers: SoftmaxBuffers): void;
+  /**
+   * Runs any number of tokens, `batch` per launch, and reads the results back.
+   * @param x `[tokens, inputs]`.
+   * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
+   */
+  run(x: Float32Array): Promise<SoftmaxResult>;
+  /** Frees every buffer that the layer owns. */
+  destroy(): void;
+}
+
+/**
+ * Compiles a layer's kernels and uploads its weights.
+ * @throws HireError HIRE-RUN-003 when the device refuses a kernel, -004 when it cannot hold the weights.
+ */
+export async function createGpuSoftmax(
+  device: GPUDevice,
+  name: string,
+  plan: SoftmaxPlan,
+  program: LayerProgram,
+  sources: (file: string) => string,
+  weights: WeightSource,
+): Promise<GpuSoftmax> {
+  const kernels = await Promise.all(
+    program.kernels.map((kernel) => compileKernel(device, kernel, sources(kernel.file))),
+  );
+  const guard = createGuard(device);
+  const owned = await guard.issue(`allocating layer "${name}"`, () => allocate(device, name, program));
+  for (const tensor of plan.tensors) {
+    const data = await weights(tensor);
+    await guard.issue(`uploading "${tensor.name}"`, () => upload(device, owned[tensor.role]!, data));
+  }
+
+  const encode = (encoder: GPUCommandEncoder, external: SoftmaxBuffers) => {
+    for (const buffer of program.buffers) checkExternal(name, buffer, external);
+    const pass = encoder.beginComputePass({ label: name });
+    for (const { plan: kernel, pipeline, layout } of kernels) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup(device, kernel, layout, { ...owned, ...external }));
+      pass.dispatchWorkgroups(...kernel.workgroups);
+    }
+    pass.end();
+  };
+  return {
+    plan,
+    encode,
+    run: (x) => runBatches(device, guard, name, plan, encode, x),
+    destroy: () => {
+      for (const buffer of Object.values(owned)) buffer.destroy();
+    },
+  };
+}
+
+/** The buffers that the layer owns, by name: weights and scratch. */
+function allocate(device: GPUDevice, layer: string, { buffers }: LayerProgram): Record<string, GPUBuffer> {
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST;
+  return Object.fromEntries(
+    buffers
+      .filter(({ role }) => role === "weight" || role === "scratch")
+      .map(({ name, bytes }) => [
+        name,
+        device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage }),
+      ]),
+  );
+}
+
+function bindGroup(
+  device: GPUDevice,
+  { name, bindings }: CompiledKernel["plan"],
+  layout: GPUBindGroupLayout,
+  buffers: Readonly<Record<string, GPUBuffer>>,
+): GPUBindGroup {
+  return device.createBindGroup({
+    label: name,
+    layout,
+    entries: bindings.map((each, binding) => ({ binding, resource: { buffer: buffers[each.name]! } })),
+  });
+}
+
+/** Cuts the tokens into launches; all are submitted before the one wait for the results. */
+async function runBatches(
+  device: GPUDevice,
+  guard: Guard,
+  name: string,
+  plan: SoftmaxPlan,
+  encode: GpuSoftmax["encode"],
+  x: Float32Array,
+): Promise<SoftmaxResult> {
+  const { batch, inputs, k } = plan;
+  const tokens = tokenCount(name, plan, x);
+  const launches = Math.ceil(tokens / batch);
+  const resultBytes = batch * k * 4;
+  const doing = `running layer "${name}"`;
+  const temporary: GPUBuffer[] = [];
+  const create = (size: number, usage: number) => {
+    const buffer = device.createBuffer({ label: name, size: aligned(size), usage });
+    temporary.push(buffer);
+    return buffer;
+  };
+  try {
+    const results = await guard.issue(doing, () => {
+      const buffers: SoftmaxBuffers = {
+        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
+        indices: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
+        values: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
+      };
+      const results = create(2 * launches * resultBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      for (let launch = 0; launch < launches; launch++) {
+        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
+        const part = new Float32Array(batch * inputs);
+        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
+        device.queue.writeBuffer(buffers.x, 0, part);
+        const encoder = device.createCommandEncoder({ label: name });
+        encode(encoder, buffers);
+        encoder.copyBufferToBuffer(buffers.indices, 0, results, launch * resultBytes, resultBytes);
+        encoder.copyBufferToBuffer(buffers.values, 0, results, (launches + launch) * resultBytes, resultBytes);
+        device.queue.submit([encoder.finish()]);
+      }
+      return results;
+    });
+    await guard.wait(doing, results.mapAsync(MAP_READ));
+    const read = results.getMappedRange().slice(0);
+    return {
+      indices: new Uint32Array(read, 0, tokens * k),
+      values: new Float32Array(read, launches * resultBytes, tokens * k),
+    };
+  } finally {
+    for (const buffer of temporary) buffer.destroy();
+  }
+}
+
+function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: SoftmaxBuffers): void {
+  if (role !== "input" && role !== "output") return;
+  const buffer = external[name as keyof SoftmaxBuffers];
+  if (buffer.size >= bytes && (buffer.usage & BUFFER_USAGE.STORAGE) !== 0) return;
+  throw new HireError({
+    code: "HIRE-RUN-002",
+    message: `Buffer "${name}" of layer "${layer}" has ${buffer.size} bytes and usage ${buffer.usage}, but needs ${bytes} bytes and STORAGE`,
+    fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
+  });
+}
+
+function upload(device: GPUDevice, buffer: GPUBuffer, data: Uint8Array): void {
+  // writeBuffer takes whole 4-byte words; every packed tensor but an odd number of 2-byte rows has them.
+  const whole = data.byteLength - (data.byteLength % 4);
+  device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>, 0, whole);
+  if (whole < data.byteLength) {
+    const rest = new Uint8Array(4);
+    rest.set(data.subarray(whole));
+    device.queue.writeBuffer(buffer, whole, rest);
+  }
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
