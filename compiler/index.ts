@@ -1,5 +1,6 @@
 // The compiler: load -> check -> lower -> fuse -> schedule -> render -> verify -> write.
 
+import type { Model } from "../dsl/index.ts";
 import { HireError } from "../runtime/errors.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
@@ -31,6 +32,15 @@ export async function compile(specPath: string, options: CompileOptions = {}): P
   const profiles = pickProfiles(options.profiles);
   const spec = await load(specPath);
   return { spec: spec.path, inputs: spec.files, ...emit(check(spec), profiles) };
+}
+
+/**
+ * Compiles a model that a program built itself, with `defineModel`, instead of a spec file. Problems carry no useful
+ * place then.
+ * @throws HireError of the families HIRE-SPEC and HIRE-PLAN.
+ */
+export function compileModel(model: Model, options: CompileOptions = {}): CompiledModel {
+  return emit(check({ path: `${model.options.name}.hire.ts`, model, sites: [] }), pickProfiles(options.profiles));
 }
 
 /** @throws HireError HIRE-PLAN-004 for a profile that does not exist. */

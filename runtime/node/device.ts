@@ -44,6 +44,9 @@ export async function requestNodeDevice(choice: DeviceChoice = "auto"): Promise<
 
 type Create = (options: string[]) => GPU;
 
+/** Every instance that was made. A device does not keep its instance alive, and crashes when that is collected. */
+const instances: GPU[] = [];
+
 /** A device on Dawn's null backend: WGSL is validated in full, and nothing runs. Results are zeros. */
 export async function requestNullDevice(): Promise<NodeDevice> {
   const create = await loadDawn();
@@ -53,7 +56,12 @@ export async function requestNullDevice(): Promise<NodeDevice> {
 
 async function loadDawn(): Promise<Create> {
   try {
-    return (await import("webgpu")).create;
+    const { create } = await import("webgpu");
+    return (options) => {
+      const instance = create(options);
+      instances.push(instance);
+      return instance;
+    };
   } catch (thrown) {
     throw new HireError(
       {
