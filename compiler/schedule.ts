@@ -31,7 +31,7 @@ interface Context {
 
 /**
  * @throws HireError HIRE-PLAN-001 when a buffer does not fit into one binding of the profile, -002 when integer scores
- * could overflow, -009 when a kernel needs more workgroup memory than the profile offers.
+ * could overflow, -009 when a kernel needs more of anything than the profile offers.
  */
 export function schedule(
   name: string,
@@ -346,11 +346,18 @@ function limitProblems(
     });
   }
   for (const each of kernels) {
-    if (each.workgroupBytes > limits.maxComputeWorkgroupStorageSize) {
+    const needs = [
+      { what: "bytes of workgroup memory", used: each.workgroupBytes, most: limits.maxComputeWorkgroupStorageSize },
+      { what: "invocations", used: each.workgroupSize, most: limits.maxComputeInvocationsPerWorkgroup },
+      { what: "storage buffers", used: each.bindings.length, most: limits.maxStorageBuffersPerShaderStage },
+      { what: "workgroups", used: Math.max(...each.workgroups), most: limits.maxComputeWorkgroupsPerDimension },
+    ];
+    for (const { what, used, most } of needs) {
+      if (used <= most) continue;
       problems.push({
         code: "HIRE-PLAN-009",
-        message: `Kernel ${each.name} needs ${each.workgroupBytes} bytes of workgroup memory, but ${profile} has ${limits.maxComputeWorkgroupStorageSize}`,
-        fix: "Lower batch",
+        message: `Kernel ${each.name} needs ${used} ${what}, but ${profile} has ${most}`,
+        fix: "Lower batch or rows, or compile for another profile",
       });
     }
   }
