@@ -4,7 +4,9 @@ import type { Model } from "../dsl/index.ts";
 import { HireError } from "../runtime/errors.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
+import { typecheck } from "./load/typecheck.ts";
 import { load } from "./load.ts";
+import type { CheckedModel } from "./model.ts";
 import { PROFILES, type Profile } from "./profiles.ts";
 
 export { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
@@ -30,8 +32,28 @@ export interface CompiledSpec extends CompiledModel {
  */
 export async function compile(specPath: string, options: CompileOptions = {}): Promise<CompiledSpec> {
   const profiles = pickProfiles(options.profiles);
+  const { model, path, files } = await checkSpec(specPath);
+  return { spec: path, inputs: files, ...emit(model, profiles) };
+}
+
+/** A spec that holds: its model, its absolute path, and the absolute paths of it and what it imports. */
+export interface CheckedSpec {
+  readonly model: CheckedModel;
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
+/**
+ * Runs a spec and checks its meaning, then its types.
+ * @throws HireError of the family HIRE-SPEC.
+ */
+export async function checkSpec(specPath: string): Promise<CheckedSpec> {
   const spec = await load(specPath);
-  return { spec: spec.path, inputs: spec.files, ...emit(check(spec), profiles) };
+  // Meaning before types: where both object, ours says what to do about it.
+  const model = check(spec);
+  const problems = typecheck(spec.files);
+  if (problems.length > 0) throw new HireError(problems);
+  return { model, path: spec.path, files: spec.files };
 }
 
 /**

@@ -1,0 +1,104 @@
+// hirec compile
+
+import { join } from "node:path";
+import type { CommandModule } from "yargs";
+import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
+import type { CompiledSpec } from "../../index.ts";
+import type { FolderDifference } from "../../write.ts";
+import { type GlobalArguments, runCommand } from "../run-command.ts";
+
+interface Arguments extends GlobalArguments {
+  readonly spec: readonly string[];
+  readonly out: string;
+  readonly profile: readonly string[] | undefined;
+  readonly check: boolean;
+}
+
+export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
+  command: "compile <spec..>",
+  describe: "Compile specs to kernels and a plan",
+  builder: (yargs) =>
+    yargs
+      .positional("spec", { describe: "Spec files (*.hire.ts)", type: "string", array: true, demandOption: true })
+      .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
+      .option("target", { describe: "What to emit", choices: ["wgsl"] as const, array: true, default: ["wgsl"] })
+      .option("profile", { describe: "Device profiles to compile for; default: all", type: "string", array: true })
+      .option("check", {
+        describe: "Write nothing; exit 1 if the output is not up to date",
+        type: "boolean",
+        default: false,
+      })
+      .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
+      .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
+  handler: (args) =>
+    runCommand("compile", args.json, async () => {
+      const { compile, compareFolder, write } = await import("../../index.ts");
+      const started = performance.now();
+      const compiled: CompiledSpec[] = [];
+      for (const spec of args.spec) compiled.push(await compile(spec, args.profile && { profiles: args.profile }));
+      refuseSameName(compiled);
+      const models: { model: string; folder: string; difference: FolderDifference }[] = [];
+      for (const { plan, files } of compiled) {
+        const folder = join(args.out, plan.model);
+        const difference = args.check ? await compareFolder(folder, files) : await write(folder, files);
+        models.push({ model: plan.model, folder, difference });
+      }
+      if (args.check) refuseDifferences(models, args.spec);
+      const seconds = ((performance.now() - started) / 1000).toFixed(2);
+      return {
+        result: { models: models.map(({ model, folder, difference }) => ({ model, folder, ...difference })) },
+        text: models
+          .map((each) => summarize(each, args.check))
+          .join("\n")
+          .concat(` (${seconds} s)`),
+      };
+    }),
+};
+
+function summarize(
+  { model, folder, difference }: { model: string; folder: string; difference: FolderDifference },
+  check: boolean,
+): string {
+  const { missing, stale, orphaned, unchanged } = difference;
+  if (check) return `${model}: ${folder} is up to date, ${unchanged.length} files`;
+  const parts = [`${missing.length + stale.length} written`, `${unchanged.length} unchanged`];
+  if (orphaned.length > 0) parts.push(`${orphaned.length} removed`);
+  return `${model}: ${folder}, ${parts.join(", ")}`;
+}
+
+/** @throws HireError HIRE-SPEC-019 when two specs would be written to one folder. */
+function refuseSameName(compiled: readonly CompiledSpec[]): void {
+  const problems: Diagnostic[] = [];
+  const first = new Map<string, string>();
+  for (const { plan, spec } of compiled) {
+    const other = first.get(plan.model);
+    if (other === undefined) first.set(plan.model, spec);
+    else {
+      problems.push({
+        code: "HIRE-SPEC-019",
+        message: `${spec} and ${other} both define model "${plan.model}"`,
+        fix: "Rename one of the models; each gets a folder of its own",
+      });
+    }
+  }
+  if (problems.length > 0) throw new HireError(problems);
+}
+
+/** @throws HireError HIRE-PLAN-007 naming every file that differs. */
+function refuseDifferences(
+  models: readonly { readonly folder: string; readonly difference: FolderDifference }[],
+  specs: readonly string[],
+): void {
+  const problems = models.flatMap(({ folder, difference }) =>
+    (["stale", "missing", "orphaned"] as const).flatMap((kind) =>
+      difference[kind].map(
+        (file): Diagnostic => ({
+          code: "HIRE-PLAN-007",
+          message: `${join(folder, file)} is ${kind}`,
+          fix: `Run: hirec compile ${specs.join(" ")}`,
+        }),
+      ),
+    ),
+  );
+  if (problems.length > 0) throw new HireError(problems);
+}

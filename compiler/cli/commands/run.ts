@@ -1,0 +1,64 @@
+// hirec run
+
+import type { CommandModule } from "yargs";
+import type { RunOptions } from "../../../runtime/node/run-file.ts";
+import { openModule } from "../module.ts";
+import { type GlobalArguments, runCommand } from "../run-command.ts";
+
+interface Arguments extends GlobalArguments {
+  readonly module: string;
+  readonly weights: string;
+  readonly input: string;
+  readonly output: string;
+  readonly layer: string | undefined;
+  readonly device: RunOptions["device"];
+  readonly profile: string | undefined;
+}
+
+export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
+  command: "run <module>",
+  describe: "Run layers on tokens from a file",
+  builder: (yargs) =>
+    yargs
+      .positional("module", { describe: "A compiled folder or a spec", type: "string", demandOption: true })
+      .option("weights", { describe: "The file that `pack` wrote", type: "string", demandOption: true })
+      .option("input", {
+        describe: "safetensors with <layer>.input F32 [tokens, inputs]",
+        type: "string",
+        demandOption: true,
+      })
+      .option("output", {
+        describe: "Gets <layer>.indices U32 and <layer>.values F32, both [tokens, k]",
+        type: "string",
+        demandOption: true,
+      })
+      .option("layer", { describe: "Only this layer; default: all whose input the file holds", type: "string" })
+      .option("device", {
+        describe: "Where to run; auto takes the GPU, else the software adapter",
+        choices: ["auto", "webgpu", "software", "reference"] as const,
+        default: "auto" as const,
+      })
+      .option("profile", { describe: "Device profile; default: the best that the device supports", type: "string" })
+      .example("$0 run generated/tiny-lm --weights tiny-lm.pack --input x.safetensors --output y.safetensors", ""),
+  handler: (args) =>
+    runCommand("run", args.json, async () => {
+      const { runFile } = await import("../../../runtime/node/run-file.ts");
+      const compiled = await openModule(args.module);
+      const started = performance.now();
+      const summary = await runFile(compiled, {
+        pack: args.weights,
+        input: args.input,
+        output: args.output,
+        device: args.device,
+        ...(args.layer !== undefined && { layer: args.layer }),
+        ...(args.profile !== undefined && { profile: args.profile }),
+      });
+      const seconds = ((performance.now() - started) / 1000).toFixed(2);
+      const layers = summary.layers.map(({ layer, tokens }) => `${layer} on ${tokens} tokens`).join(", ");
+      const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
+      return {
+        result: { model: compiled.plan.model, output: args.output, ...summary },
+        text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}`,
+      };
+    }),
+};

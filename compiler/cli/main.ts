@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+// The command line. Every command has --help with an example, --json, and the exit codes below.
+
+import { readFileSync } from "node:fs";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { checkCommand } from "./commands/check.ts";
+import { compileCommand } from "./commands/compile.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { packCommand } from "./commands/pack.ts";
+import { runModuleCommand } from "./commands/run.ts";
+import { EXIT } from "./report.ts";
+
+const EPILOGUE = `Exit codes: ${EXIT.ok} done, ${EXIT.problem} something is wrong with a spec, plan, pack or input, ${EXIT.usage} the command line is wrong, ${EXIT.environment} this machine lacks something (see hirec doctor), ${EXIT.bug} a bug in hirec.`;
+
+const parser = yargs(hideBin(process.argv))
+  .scriptName("hirec")
+  .usage("$0 <command>\n\nCompiles layer specs in TypeScript into fused GPU kernels.")
+  .option("json", { describe: "Print one JSON object", type: "boolean", default: false })
+  .command(compileCommand)
+  .command(checkCommand)
+  .command(packCommand)
+  .command(runModuleCommand)
+  .command(doctorCommand)
+  .demandCommand(1, "Name a command.")
+  .strict()
+  .recommendCommands()
+  .version(packageVersion())
+  .alias("help", "h")
+  .epilogue(EPILOGUE)
+  .wrap(Math.min(110, process.stdout.columns ?? 110))
+  .exitProcess(false)
+  .fail((message, error, instance) => {
+    if (error) throw error;
+    instance.showHelp("error");
+    process.stderr.write(`\n${message}\n`);
+    process.exit(EXIT.usage);
+  });
+
+try {
+  await parser.parseAsync();
+} catch (thrown) {
+  process.stderr.write(`hirec failed; this is a bug, please report it:\n${(thrown as Error)?.stack ?? thrown}\n`);
+  process.exit(EXIT.bug);
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return version;
+}

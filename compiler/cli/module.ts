@@ -1,0 +1,18 @@
+// MODULE on the command line: a compiled folder, or a spec that is compiled in memory.
+
+import { stat } from "node:fs/promises";
+import { readCompiledFolder } from "../../runtime/node/compiled-folder.ts";
+import type { CompiledSources } from "../../runtime/webgpu/model.ts";
+
+/** @throws HireError of the families HIRE-SPEC and HIRE-PLAN. */
+export async function openModule(path: string): Promise<CompiledSources> {
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (isFolder) return readCompiledFolder(path);
+  // Loading the compiler takes most of a second, and a compiled folder does not need it.
+  const { compile } = await import("../index.ts");
+  const { plan, files } = await compile(path);
+  return { plan, sources: Object.fromEntries(files) };
+}

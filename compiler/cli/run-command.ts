@@ -1,0 +1,47 @@
+// The frame around every command: its result or its diagnostics go out in the asked-for form, and the process ends with
+// the exit code that the documentation promises.
+
+import { type Diagnostic, HireError } from "../../runtime/errors.ts";
+import { EXIT, exitCodeOf, formatDiagnostic } from "./report.ts";
+
+/** Options that every command has. */
+export interface GlobalArguments {
+  readonly json: boolean;
+}
+
+export interface CommandOutcome {
+  /** What `--json` prints, beside `command` and `ok`. */
+  readonly result: Readonly<Record<string, unknown>>;
+  /** What people read. */
+  readonly text: string;
+  readonly exitCode?: number;
+}
+
+export async function runCommand(command: string, json: boolean, work: () => Promise<CommandOutcome>): Promise<void> {
+  try {
+    const { result, text, exitCode = EXIT.ok } = await work();
+    await print(process.stdout, json ? JSON.stringify({ command, ok: true, ...result }) : text);
+    exit(exitCode);
+  } catch (thrown) {
+    if (!(thrown instanceof HireError)) throw thrown;
+    await reportProblems(command, json, thrown.diagnostics);
+    exit(exitCodeOf(thrown.diagnostics));
+  }
+}
+
+async function reportProblems(command: string, json: boolean, diagnostics: readonly Diagnostic[]): Promise<void> {
+  if (json) {
+    await print(process.stdout, JSON.stringify({ command, ok: false, diagnostics }));
+    return;
+  }
+  await print(process.stderr, diagnostics.map((diagnostic) => formatDiagnostic(diagnostic)).join("\n\n"));
+}
+
+function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
+}
+
+/** Dawn keeps the process alive as long as an instance exists, so the end is stated. */
+function exit(code: number): void {
+  process.exit(code);
+}
