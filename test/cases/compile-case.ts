@@ -1,0 +1,39 @@
+// A case as a backend takes it: compiled and packed. All cases share the names of model and layer, so that equal layers
+// have equal sources, which a device compiles once.
+
+import { compileModel } from "../../compiler/index.ts";
+import { defineModel, softmax } from "../../dsl/index.ts";
+import type { WeightSource } from "../../runtime/layer.ts";
+import { packLayer } from "../../runtime/pack/pack-layer.ts";
+import type { Plan, SoftmaxPlan } from "../../runtime/plan.ts";
+import { type CaseData, caseData, type SoftmaxCase } from "./softmax-case.ts";
+
+export const LAYER = "head";
+
+export interface CompiledCase {
+  readonly plan: Plan;
+  readonly sources: Readonly<Record<string, string>>;
+  readonly layer: SoftmaxPlan;
+  readonly data: CaseData;
+  readonly weights: WeightSource;
+}
+
+export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
+  const { plan, files } = compileLayers({ [LAYER]: softmaxCase.layer });
+  const layer = plan.layers[LAYER]!;
+  const data = caseData(softmaxCase);
+  return { plan, sources: Object.fromEntries(files), layer, data, weights: packed(layer, data) };
+}
+
+/** Compiles layers whose weights carry the layers' own names. */
+export function compileLayers(layers: Readonly<Record<string, SoftmaxCase["layer"]>>) {
+  const named = Object.entries(layers).map(([name, layer]) => [name, softmax({ ...layer, weight: name })]);
+  return compileModel(defineModel("case", Object.fromEntries(named)));
+}
+
+/** The packed tensors of one layer. */
+export function packed(layer: SoftmaxPlan, { weightBytes }: Pick<CaseData, "weightBytes">): WeightSource {
+  const { rows, inputs, dtype } = layer;
+  const tensors = packLayer(layer, { rows, inputs, dtype, bytes: weightBytes });
+  return ({ name }) => tensors.find((tensor) => tensor.name === name)!.data;
+}

@@ -1,0 +1,130 @@
+// What a case's layer means, computed from the weights as they were before packing, with sorts and loops that share
+// nothing with runtime/reference. It takes only the codes from the packer, because choosing them is the packer's task.
+
+import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
+import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import type { CaseData } from "./softmax-case.ts";
+
+/** Everything about one token. */
+export interface Expected {
+  /** `[rows]` scores in float64 from the original weights, and how far a sum of floats in any order may be off. */
+  readonly exact: Float64Array;
+  readonly exactSlack: Float64Array;
+  /** `[rows]` estimated scores, and how far a backend's may be off; 0 where all backends must agree on every bit. */
+  readonly estimates: Float64Array;
+  readonly estimateSlack: Float64Array;
+  /** What follows from the scores when they are taken for the truth. */
+  readonly survivors: readonly (readonly number[])[];
+  readonly candidates: readonly number[];
+  readonly best: readonly number[];
+}
+
+/** Relative error of one operation on floats; WGSL §15.7.4 lets it round either way. */
+const UNIT = 2 ** -23;
+
+/** Below this an operand or a result may count as 0 (WGSL §15.7.2). */
+const SMALLEST_NORMAL = 2 ** -126;
+
+/** A function from a token `[inputs]` to what is expected for it. */
+export function oracle(plan: SoftmaxPlan, { weights }: Pick<CaseData, "weights">): (x: Float32Array) => Expected {
+  const { rows, inputs } = plan;
+  const exactTerms = Array.from({ length: rows }, (_, row) => weights.subarray(row * inputs, (row + 1) * inputs));
+  const dequantized = plan.estimator.kind === "dense" ? undefined : quantizeRows(plan, exactTerms);
+  return (x) => {
+    const exact = new Float64Array(rows);
+    const exactSlack = new Float64Array(rows);
+    exactTerms.forEach((row, r) => {
+      const { sum, magnitude, tiny } = dot(row, x);
+      exact[r] = sum;
+      exactSlack[r] = roundingOf(inputs, magnitude) + tiny;
+    });
+    const { estimates, estimateSlack } = dequantized ? dequantized(x) : { estimates: exact, estimateSlack: exactSlack };
+    const survivors = bestOfBuckets(plan, estimates);
+    const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
+    const best = sorted(candidates, exact).slice(0, plan.k);
+    return { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best };
+  };
+}
+
+/** The rows of every bucket that survive, best first. */
+function bestOfBuckets({ rows, selection }: SoftmaxPlan, estimates: Float64Array): number[][] {
+  const buckets: number[][] = Array.from({ length: selection.buckets }, () => []);
+  for (let row = 0; row < rows; row++) buckets[row % selection.buckets]!.push(row);
+  return buckets.map((bucket) => sorted(bucket, estimates).slice(0, selection.keep));
+}
+
+/** Largest first: NaN, then infinity, and so on; what is below 2^-126 in magnitude equals 0; ties to the lower row. */
+export function sorted(rows: readonly number[], scores: Float64Array): number[] {
+  return [...rows].sort((a, b) => compare(scores[b]!, scores[a]!) || a - b);
+}
+
+/** Above 0 when `a` orders above `b`, 0 when they tie. */
+export function compare(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  const [first, second] = [a, b].map((value) => (Math.abs(value) < SMALLEST_NORMAL ? 0 : value)) as [number, number];
+  return first === second ? 0 : first > second ? 1 : -1;
+}
+
+/** A dot product in float64, the sum of its terms' magnitudes, and what flushing subnormal numbers to 0 may change. */
+function dot(weights: Float32Array, x: Float32Array) {
+  let [sum, magnitude, tiny] = [0, 0, SMALLEST_NORMAL];
+  for (let i = 0; i < x.length; i++) {
+    const term = weights[i]! * x[i]!;
+    sum += term;
+    magnitude += Math.abs(term);
+    if (isSubnormal(weights[i]!) || isSubnormal(x[i]!)) tiny += Math.abs(term);
+    tiny += 2 * SMALLEST_NORMAL;
+  }
+  return { sum, magnitude, tiny };
+}
+
+function isSubnormal(value: number): boolean {
+  return value !== 0 && Math.abs(value) < SMALLEST_NORMAL;
+}
+
+/** gamma_n · magnitude (Higham, Accuracy and Stability of Numerical Algorithms, §3.1): n operations on each term. */
+function roundingOf(operations: number, magnitude: number): number {
+  return ((operations * UNIT) / (1 - operations * UNIT)) * magnitude;
+}
+
+function quantizeRows(plan: SoftmaxPlan, rows: readonly Float32Array[]) {
+  const format = plan.estimator;
+  if (format.kind !== "quantized") throw new Error("only quantized rows have codes");
+  const padded = format.group * format.groups;
+  const quantized = rows.map((weights) => {
+    const row = emptyRow(format);
+    const values = new Float32Array(padded);
+    values.set(weights);
+    quantizeRow(values, format, row);
+    return row;
+  });
+  const integers = format.activations === "int8";
+  return (x: Float32Array) => {
+    const token = integers ? tokenCodes(x) : x;
+    const estimates = new Float64Array(rows.length);
+    const estimateSlack = new Float64Array(rows.length);
+    quantized.forEach(({ codes, scales, rowScale }, r) => {
+      let [sum, magnitude] = [0, 0];
+      token.forEach((value, i) => {
+        const term = codes[i]! * scales[Math.floor(i / format.group)]! * value;
+        sum += term;
+        magnitude += Math.abs(term);
+      });
+      estimates[r] = integers ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
+      // A term meets a product, the group's scale, the row's scale, and a sum of all.
+      if (!integers) estimateSlack[r] = roundingOf(padded + 3, magnitude * rowScale) + padded * SMALLEST_NORMAL;
+    });
+    return { estimates, estimateSlack };
+  };
+}
+
+/** Codes of a token as whole numbers: the integer nearest to 127 x / largest |x|. */
+function tokenCodes(x: Float32Array): Float64Array {
+  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return Float64Array.from(x, (value) => {
+    if (!Number.isFinite(largest)) return Number.NaN;
+    if (largest === 0) return 0;
+    const code = Math.round((127 * Math.abs(value)) / largest);
+    return value < 0 ? -code : code;
+  });
+}

@@ -1,0 +1,56 @@
+// A case: a layer, weights and tokens for it, and how closely a backend must agree with float64. It imports neither a
+// backend nor Node, so that every backend can run the same table.
+
+import type { SoftmaxOptions } from "../../dsl/index.ts";
+import { encode, roundTo } from "./dtypes.ts";
+import { mulberry32, type Random } from "./random.ts";
+
+export interface SoftmaxCase {
+  readonly name: string;
+  /** Everything that `softmax` takes but the name of the tensor. */
+  readonly layer: Omit<SoftmaxOptions, "weight">;
+  /** Any number, not only multiples of the batch. */
+  readonly tokens: number;
+  readonly weights: Fill;
+  readonly inputs: Fill;
+  /**
+   * `exact`: every product, and every sum of products in whatever order, is a float, so backends must return the very
+   * rows and values of float64. `rounded`: values may be off by the rounding of a sum in any order, and rows whose
+   * scores lie closer than that may change places.
+   */
+  readonly comparison: "exact" | "rounded";
+}
+
+/** Writes a `[rows, columns]` matrix, which is all zeros before. */
+export type Fill = (matrix: Matrix, random: Random) => void;
+
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Float32Array;
+}
+
+/** The numbers of a case. */
+export interface CaseData {
+  /** `[rows, inputs]`, each a number that the layer's dtype has. */
+  readonly weights: Float32Array;
+  /** The same as they would lie in a weights file. */
+  readonly weightBytes: Uint8Array;
+  /** `[tokens, inputs]`. */
+  readonly x: Float32Array;
+}
+
+/** Makes the numbers of a case: the same ones on every machine. */
+export function caseData({ name, layer, tokens, weights: fillWeights, inputs: fillInputs }: SoftmaxCase): CaseData {
+  const dtype = layer.dtype ?? "bf16";
+  const random = mulberry32([...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.codePointAt(0)!, 7));
+  const weights = filled(fillWeights, layer.rows, layer.inputs, random).map((value) => roundTo(value, dtype));
+  const x = filled(fillInputs, tokens, layer.inputs, random);
+  return { weights, weightBytes: encode(weights, dtype), x };
+}
+
+function filled(fill: Fill, rows: number, columns: number, random: Random): Float32Array {
+  const data = new Float32Array(rows * columns);
+  fill({ rows, columns, data }, random);
+  return data;
+}
