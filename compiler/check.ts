@@ -2,7 +2,8 @@
 
 import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
-import { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
+import { HireError, withoutRepeats } from "../runtime/errors.ts";
+import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
 import type { CheckedEstimator, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
 
@@ -13,9 +14,10 @@ const MAX_BATCH = 16;
 const MAX_EXTENT = 2 ** 24;
 
 /**
+ * @param spec without a path when a program built the model; problems then have no place.
  * @throws HireError HIRE-SPEC-006 to -017, all that were found.
  */
-export function check(spec: Omit<LoadedSpec, "files">): CheckedModel {
+export function check(spec: Pick<LoadedSpec, "model" | "sites"> & Partial<LoadedSpec>): CheckedModel {
   const reader = new Reader(spec);
   const { name, layers } = spec.model.options;
   if (typeof name !== "string" || !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || name.length > 64) {
@@ -24,21 +26,38 @@ export function check(spec: Omit<LoadedSpec, "files">): CheckedModel {
       span: reader.argument(spec.model, 0),
     });
   }
-  const entries = typeof layers === "object" && layers !== null ? Object.entries(layers) : [];
-  if (entries.length === 0) {
-    reader.report("HIRE-SPEC-017", "The model has no layers", {
-      fix: "Pass an object with at least one layer as the second argument of defineModel",
-      span: reader.argument(spec.model, 1),
-    });
-  }
-  const checked = entries.map(([layerName, layer]) => checkLayer(reader, spec.model, layerName, layer));
+  const checked = checkLayers(reader, spec.model, layers);
   if (reader.problems.length > 0) throw new HireError(withoutRepeats(reader.problems));
-  return { name, spec: basename(spec.path), layers: checked };
+  return { name, spec: basename(spec.path ?? `${name}.hire.ts`), layers: checked };
 }
 
-/** A constant that two layers share is wrong once. */
-function withoutRepeats(problems: readonly Diagnostic[]): Diagnostic[] {
-  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unknown): CheckedSoftmax[] {
+  const isObject = typeof layers === "object" && layers !== null && !Array.isArray(layers) && builtKind(layers) === "";
+  const entries: [string, unknown][] = isObject ? Object.entries(layers) : [];
+  // `{ __proto__: layer }` is valid JavaScript that sets the prototype instead of adding a layer.
+  if (isObject && reader.isWritten(model, "__proto__") && !Object.hasOwn(layers, "__proto__")) {
+    entries.push(["__proto__", Object.getPrototypeOf(layers)]);
+  }
+  if (entries.length === 0) {
+    const isEmpty = isObject || layers === undefined;
+    const message = isEmpty ? "The model has no layers" : `Layers must be an object, not ${show(layers)}`;
+    reader.report("HIRE-SPEC-017", message, {
+      fix: "Pass an object with at least one layer as the second argument of defineModel",
+      span: reader.argument(model, 1),
+    });
+  }
+  const names = new Map<string, string>();
+  for (const [name] of entries) {
+    const other = names.get(name.toLowerCase());
+    if (other === undefined) names.set(name.toLowerCase(), name);
+    else {
+      reader.report("HIRE-SPEC-006", `Layers ${show(other)} and ${show(name)} differ only in case`, {
+        fix: "Rename one of them; on many systems their files would be the same",
+        span: reader.name(model, name),
+      });
+    }
+  }
+  return entries.map(([name, layer]) => checkLayer(reader, model, name, layer));
 }
 
 function checkLayer(reader: Reader, model: Built<string, unknown>, name: string, layer: unknown): CheckedSoftmax {
@@ -49,7 +68,7 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
     });
   }
   if (!isBuilt(layer, "softmax")) {
-    reader.report("HIRE-SPEC-014", `Layer "${name}" is not a layer`, {
+    reader.report("HIRE-SPEC-014", `Layer ${show(name)} is ${show(layer)}, not a layer`, {
       fix: "Make it with softmax({ … })",
       span: reader.value(model, name),
     });
@@ -80,8 +99,9 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.name(layer, "candidates"),
     });
   }
+  const defaulted = isDense || options.candidates === undefined;
   const defaultCandidates = isDense ? k : Math.min(4 * k, rows);
-  const candidates = isDense ? k : reader.count(layer, "candidates", MAX_EXTENT, defaultCandidates);
+  const candidates = defaulted ? defaultCandidates : reader.count(layer, "candidates", MAX_EXTENT);
   if (k > rows) {
     reader.report("HIRE-SPEC-012", `\`k\` (${k}) is larger than \`rows\` (${rows})`, {
       fix: "Lower k: a layer cannot return more rows than it has",
@@ -132,137 +152,14 @@ function checkSelector(
   if (isBuilt(selector, "twoStage")) {
     const { recall } = reader.options(selector, ["recall"]);
     if (typeof recall === "number" && recall > 0 && recall <= 1) return { kind: "twoStage", recall };
-    reader.report("HIRE-SPEC-010", `\`recall\` must be a number above 0 and at most 1, not ${show(recall)}`, {
-      fix: "Use a share such as 0.99",
-      span: reader.value(selector, "recall"),
-    });
+    if (recall === undefined) reader.missing(selector, "recall", "a share such as 0.99");
+    else
+      reader.report("HIRE-SPEC-010", `\`recall\` must be a number above 0 and at most 1, not ${show(recall)}`, {
+        fix: "Use a share such as 0.99",
+        span: reader.value(selector, "recall"),
+      });
   } else {
     reader.missingBuilder(layer, "select", selector, "exact() or twoStage({ recall: 0.99 })");
   }
   return { kind: "exact" };
-}
-
-function isBuilt<Kind extends string>(value: unknown, kind: Kind): value is Built<Kind, unknown> {
-  return typeof value === "object" && value !== null && (value as Built<string, unknown>).kind === kind;
-}
-
-/** A value as it may stand in a message: short, on one line. */
-function show(value: unknown): string {
-  const text =
-    typeof value === "string" ? JSON.stringify(value) : typeof value === "function" ? "a function" : undefined;
-  const shown = text ?? (typeof value === "object" && value !== null ? "an object" : String(value));
-  return shown.length > 60 ? `${shown.slice(0, 57)}…` : shown;
-}
-
-/** Reads options of builder calls, and collects what is wrong with them and where. */
-class Reader {
-  readonly problems: Diagnostic[] = [];
-  readonly #spec: Pick<LoadedSpec, "path" | "sites">;
-
-  constructor(spec: Pick<LoadedSpec, "path" | "sites">) {
-    this.#spec = spec;
-  }
-
-  report(code: string, message: string, { fix, span }: { fix: string; span: SourceSpan }): void {
-    this.problems.push({ code, message, fix, span });
-  }
-
-  /** The place of the call that built a value; the start of the spec when the call could not be followed. */
-  call(built: Built<string, unknown>): SourceSpan {
-    return this.#site(built)?.call ?? { file: this.#spec.path, line: 1, column: 1, length: 1 };
-  }
-
-  argument(built: Built<string, unknown>, index: number): SourceSpan {
-    return this.#site(built)?.args[index] ?? this.call(built);
-  }
-
-  name(built: Built<string, unknown>, property: string): SourceSpan {
-    return this.#site(built)?.properties.get(property)?.name ?? this.call(built);
-  }
-
-  value(built: Built<string, unknown>, property: string): SourceSpan {
-    return this.#site(built)?.properties.get(property)?.value ?? this.call(built);
-  }
-
-  /** The options of a call, after reporting those that the builder does not know. */
-  options(built: Built<string, unknown>, known: readonly string[]): Readonly<Record<string, unknown>> {
-    const options = optionsOf(built);
-    for (const property of Object.keys(options)) {
-      if (known.includes(property)) continue;
-      this.report("HIRE-SPEC-008", `${built.kind} has no property "${property}"`, {
-        fix: `Use one of: ${known.join(", ")}`,
-        span: this.name(built, property),
-      });
-    }
-    return options;
-  }
-
-  /** A whole number from 1 to `max`. */
-  count(built: Built<string, unknown>, property: string, max: number, fallback?: number): number {
-    const value = optionsOf(built)[property] ?? fallback;
-    if (value === undefined) this.#missing(built, property, "a whole number");
-    else if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > max) {
-      this.report("HIRE-SPEC-010", `\`${property}\` must be a whole number from 1 to ${max}, not ${show(value)}`, {
-        fix: `Give ${property} as a plain number in that range`,
-        span: this.value(built, property),
-      });
-    } else return value as number;
-    return Number.NaN;
-  }
-
-  choice<Value extends string | number>(
-    built: Built<string, unknown>,
-    property: string,
-    offered: readonly Value[],
-    fallback?: Value,
-  ): Value {
-    const value = optionsOf(built)[property] ?? fallback;
-    const list = offered.map((each) => JSON.stringify(each)).join(", ");
-    if (value === undefined) this.#missing(built, property, `one of ${list}`);
-    else if (!offered.includes(value as Value)) {
-      this.report("HIRE-SPEC-013", `\`${property}\` cannot be ${show(value)}`, {
-        fix: `Use one of: ${list}`,
-        span: this.value(built, property),
-      });
-    }
-    return value as Value;
-  }
-
-  tensorName(built: Built<string, unknown>, property: string): string {
-    const value = optionsOf(built)[property];
-    if (value === undefined) this.#missing(built, property, "the name of a tensor in the weights file");
-    else if (typeof value !== "string" || value.length === 0 || /[\x00-\x1f]/.test(value)) {
-      this.report("HIRE-SPEC-016", `\`${property}\` must be the name of a tensor, not ${show(value)}`, {
-        fix: 'Give the name as it stands in the weights file, such as "lm_head.weight"',
-        span: this.value(built, property),
-      });
-    }
-    return value as string;
-  }
-
-  missingBuilder(built: Built<string, unknown>, property: string, value: unknown, example: string): void {
-    if (value === undefined) this.#missing(built, property, example);
-    else {
-      this.report("HIRE-SPEC-014", `\`${property}\` cannot be ${show(value)}`, {
-        fix: `Make it with ${example}`,
-        span: this.value(built, property),
-      });
-    }
-  }
-
-  #missing(built: Built<string, unknown>, property: string, expected: string): void {
-    this.report("HIRE-SPEC-009", `${built.kind} needs \`${property}\``, {
-      fix: `Add ${property}: ${expected}`,
-      span: this.call(built),
-    });
-  }
-
-  #site(built: Built<string, unknown>) {
-    return built.site === undefined ? undefined : this.#spec.sites[built.site];
-  }
-}
-
-function optionsOf(built: Built<string, unknown>): Readonly<Record<string, unknown>> {
-  const { options } = built;
-  return typeof options === "object" && options !== null ? (options as Record<string, unknown>) : {};
 }

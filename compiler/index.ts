@@ -5,7 +5,7 @@ import { HireError } from "../runtime/errors.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
 import { typecheck } from "./load/typecheck.ts";
-import { load } from "./load.ts";
+import { isModel, load } from "./load.ts";
 import type { CheckedModel } from "./model.ts";
 import { PROFILES, type Profile } from "./profiles.ts";
 
@@ -57,12 +57,19 @@ export async function checkSpec(specPath: string): Promise<CheckedSpec> {
 }
 
 /**
- * Compiles a model that a program built itself, with `defineModel`, instead of a spec file. Problems carry no useful
- * place then.
+ * Compiles a model that a program built itself, with `defineModel`, instead of a spec file. Problems carry no place
+ * then.
  * @throws HireError of the families HIRE-SPEC and HIRE-PLAN.
  */
 export function compileModel(model: Model, options: CompileOptions = {}): CompiledModel {
-  return emit(check({ path: `${model.options.name}.hire.ts`, model, sites: [] }), pickProfiles(options.profiles));
+  if (!isModel(model)) {
+    throw new HireError({
+      code: "HIRE-SPEC-005",
+      message: "The model is not made by defineModel",
+      fix: "Pass what defineModel(name, layers) returns",
+    });
+  }
+  return emit(check({ model, sites: [] }), pickProfiles(options.profiles));
 }
 
 /** @throws HireError HIRE-PLAN-004 for a profile that does not exist. */

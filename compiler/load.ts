@@ -1,11 +1,11 @@
 // Pass 1. A spec file becomes the value it exports and a map from that value's parts to the places they were written.
 
-import { access } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Model } from "../dsl/index.ts";
-import { HireError, type SourceSpan } from "../runtime/errors.ts";
+import { HireError, reasonOf } from "../runtime/errors.ts";
 import { runSpec } from "./load/run-spec.ts";
-import type { CallSite } from "./load/spec-text.ts";
+import { type CallSite, defaultExportSpan } from "./load/spec-text.ts";
 
 /** A model as its spec exports it, unchecked, with the places of its parts. */
 export interface LoadedSpec {
@@ -22,29 +22,32 @@ export interface LoadedSpec {
  */
 export async function load(specPath: string): Promise<LoadedSpec> {
   const path = resolve(specPath);
-  try {
-    await access(path);
-  } catch (thrown) {
-    throw new HireError(
-      { code: "HIRE-SPEC-001", message: `There is no spec at ${specPath}`, fix: "Check the path of the spec" },
-      { cause: thrown },
-    );
-  }
+  await requireFile(path, specPath);
   const { value, sites, files } = await runSpec(path);
-  if (!isModel(value)) {
-    const start: SourceSpan = { file: path, line: 1, column: 1, length: 1 };
-    throw new HireError({
-      code: "HIRE-SPEC-005",
-      message:
-        value === undefined ? "The spec has no default export" : "The spec's default export is not made by defineModel",
-      fix: "End the spec with: export default defineModel(name, layers)",
-      span: start,
-    });
+  if (isModel(value)) return { path, model: value, sites, files };
+  const exported = defaultExportSpan(path, await readFile(path, "utf8"));
+  throw new HireError({
+    code: "HIRE-SPEC-005",
+    message: exported ? "The spec's default export is not made by defineModel" : "The spec has no default export",
+    fix: "End the spec with: export default defineModel(name, layers)",
+    span: exported ?? { file: path, line: 1, column: 1, length: 1 },
+  });
+}
+
+async function requireFile(path: string, specPath: string): Promise<void> {
+  const refuse = (message: string, fix: string, cause?: unknown) =>
+    new HireError({ code: "HIRE-SPEC-001", message, fix }, { cause });
+  const found = await stat(path).catch((thrown) => {
+    throw refuse(`There is no spec at ${specPath}: ${reasonOf(thrown)}`, "Check the path of the spec", thrown);
+  });
+  if (found.isDirectory()) throw refuse(`${specPath} is a directory, not a spec`, "Name the spec file in it");
+  if (!/\.[cm]?[jt]sx?$/.test(path)) {
+    throw refuse(`${specPath} is not a TypeScript file`, "Name a spec, such as tiny-lm.hire.ts");
   }
-  return { path, model: value, sites, files };
 }
 
 /** Whether a value was made by `defineModel`. */
 export function isModel(value: unknown): value is Model {
-  return typeof value === "object" && value !== null && (value as Model).kind === "model";
+  const { kind, options } = (value ?? {}) as Partial<Model>;
+  return kind === "model" && typeof options === "object" && options !== null;
 }

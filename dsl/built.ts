@@ -9,8 +9,17 @@ export interface Built<Kind extends string, Options> {
   readonly site?: number;
 }
 
+/** The number of a call, as the compiler appends it. An object, because `sizes.map(softmax)` appends numbers too. */
+export interface CallNumber {
+  readonly site: number;
+}
+
 /** A builder of `kind`. Nothing is checked here: the compiler checks everything at once and points at the source. */
 export function builder<Kind extends string, Options>(kind: Kind): (options: Options) => Built<Kind, Options> {
-  return (options: Options, ...site: readonly unknown[]) =>
-    Object.freeze({ kind, options, ...(typeof site[0] === "number" && { site: site[0] }) });
+  return (options: Options, ...[number]: readonly unknown[]) =>
+    Object.freeze({ kind, options, ...(isCallNumber(number) && { site: number.site }) });
+}
+
+function isCallNumber(value: unknown): value is CallNumber {
+  return typeof value === "object" && value !== null && typeof (value as CallNumber).site === "number";
 }

@@ -21,7 +21,7 @@ export type Estimator = Quantized | Dense;
 /** Scores with low-bit codes and a scale per group (HiRE-Q). */
 export const quantized: (options: QuantizedOptions) => Quantized = builder("quantized");
 
-const buildDense = builder<"dense", undefined>("dense") as (options?: undefined, site?: number) => Dense;
+const buildDense = builder<"dense", undefined>("dense") as (options?: undefined) => Dense;
 
 /** No estimator: every row is scored with the exact weights. The fused baseline that everything is compared with. */
 export const dense: () => Dense = buildDense;

@@ -1,6 +1,6 @@
 // A model: a name and its layers, the default export of a spec.
 
-import { type Built, builder } from "./built.ts";
+import { type Built, builder, type CallNumber } from "./built.ts";
 import type { Layer } from "./layers.ts";
 
 export interface ModelOptions {
@@ -10,7 +10,7 @@ export interface ModelOptions {
 
 export type Model = Built<"model", ModelOptions>;
 
-const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOptions, site?: number) => Model;
+const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOptions, number?: CallNumber) => Model;
 
 /**
  * Names a model and its layers. A spec file exports the result as its default.
@@ -20,5 +20,5 @@ const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOpt
 export const defineModel: (name: string, layers: Readonly<Record<string, Layer>>) => Model = (
   name,
   layers,
-  ...site: readonly unknown[]
-) => buildModel({ name, layers }, site[0] as number | undefined);
+  ...[number]: readonly unknown[]
+) => buildModel({ name, layers }, number as CallNumber | undefined);

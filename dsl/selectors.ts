@@ -14,7 +14,7 @@ export type Exact = Built<"exact", undefined>;
 export type TwoStage = Built<"twoStage", TwoStageOptions>;
 export type Selector = Exact | TwoStage;
 
-const buildExact = builder<"exact", undefined>("exact") as (options?: undefined, site?: number) => Exact;
+const buildExact = builder<"exact", undefined>("exact") as (options?: undefined) => Exact;
 
 /** Exactly the best estimated rows. */
 export const exact: () => Exact = buildExact;

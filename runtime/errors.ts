@@ -35,6 +35,11 @@ export class HireError extends Error {
   }
 }
 
+/** Each problem once: a constant that two layers share is wrong once. */
+export function withoutRepeats(problems: readonly Diagnostic[]): Diagnostic[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+}
+
 /** The message of anything that was thrown. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

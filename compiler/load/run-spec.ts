@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { SourceMap, type SourceMapPayload } from "node:module";
-import { dirname, extname, resolve } from "node:path";
+import { dirname, extname, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
 import { type Diagnostic, HireError, reasonOf, type SourceSpan } from "../../runtime/errors.ts";
@@ -20,10 +20,15 @@ export interface RunSpec {
 /** The language that specs import, beside this file in source form and in the built package alike. */
 const languagePath = fileURLToPath(new URL(`../../dsl/index${extname(import.meta.url)}`, import.meta.url));
 
+/** Whether a file is part of what the user wrote, neither the language nor a package. */
+function isOfUser(path: string): boolean {
+  return !path.startsWith(dirname(languagePath) + sep) && !path.includes(`${sep}node_modules${sep}`);
+}
+
 /**
  * @param path absolute path of the spec.
- * @throws HireError HIRE-SPEC-002 syntax, -004 the spec threw, -007 a property given twice, -018 an import that cannot be
- * resolved.
+ * @throws HireError HIRE-SPEC-002 syntax, -004 the spec threw, -007 a property given twice, -018 an import of something that
+ * is not there.
  */
 export async function runSpec(path: string): Promise<RunSpec> {
   const sites: CallSite[] = [];
@@ -42,7 +47,7 @@ function numberingPlugin(sites: CallSite[], problems: Diagnostic[], files: strin
       // The language is bundled from this installation, so a spec outside of any package still finds it.
       bundler.onResolve({ filter: new RegExp(`^${LANGUAGE_MODULE}$`) }, () => ({ path: languagePath }));
       bundler.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
-        if (path.startsWith(dirname(languagePath)) || path.includes("/node_modules/")) return undefined;
+        if (!isOfUser(path)) return undefined;
         files.push(path);
         const text = await readFile(path, "utf8");
         const numbered = numberBuilderCalls(path, text, sites.length);
@@ -83,13 +88,8 @@ async function bundle(path: string, plugin: Plugin, problems: Diagnostic[]) {
 }
 
 function bundleProblem(path: string, { text, location }: Message): Diagnostic {
-  const unresolved = text.startsWith("Could not resolve");
   return {
-    code: unresolved ? "HIRE-SPEC-018" : "HIRE-SPEC-002",
-    message: unresolved ? text : `This is not valid TypeScript: ${text}`,
-    fix: unresolved
-      ? "Correct the path, or install the package where the spec lies"
-      : "Correct the syntax at the marked place",
+    ...explain(path, text),
     ...(location && {
       span: {
         file: resolve(dirname(path), location.file),
@@ -98,6 +98,31 @@ function bundleProblem(path: string, { text, location }: Message): Diagnostic {
         length: Math.max(1, location.length),
       },
     }),
+  };
+}
+
+/** What esbuild says, as a problem of the spec. */
+function explain(path: string, text: string): Omit<Diagnostic, "span"> {
+  if (text.startsWith("Could not resolve")) {
+    return {
+      code: "HIRE-SPEC-018",
+      message: text,
+      fix: "Correct the path, or install the package where the spec lies",
+    };
+  }
+  const [, file, name] = /^No matching export in "(.*)" for import "(.*)"$/.exec(text) ?? [];
+  if (file !== undefined) {
+    const module = resolve(dirname(path), file) === languagePath ? LANGUAGE_MODULE : file;
+    return {
+      code: "HIRE-SPEC-018",
+      message: `"${module}" has no export "${name}"`,
+      fix: "Correct the name, or export it there",
+    };
+  }
+  return {
+    code: "HIRE-SPEC-002",
+    message: `This is not valid TypeScript: ${text}`,
+    fix: "Correct the syntax at the marked place",
   };
 }
 
@@ -127,7 +152,7 @@ function originOf(error: Error, payload: SourceMapPayload, path: string): Source
     const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
     if (!("originalSource" in entry)) continue;
     const file = resolve(dirname(path), entry.originalSource);
-    if (file.startsWith(dirname(languagePath)) || !existsSync(file)) continue;
+    if (!isOfUser(file) || !existsSync(file)) continue;
     return { file, line: entry.originalLine + 1, column: entry.originalColumn + 1, length: 1 };
   }
   return undefined;

@@ -3,12 +3,20 @@
 
 import MagicString from "magic-string";
 import { type CallExpression, type Expression, Node, Project, type SourceFile, SyntaxKind, type ts } from "ts-morph";
-import type { Diagnostic, SourceSpan } from "../../runtime/errors.ts";
+import { type Diagnostic, type SourceSpan, withoutRepeats } from "../../runtime/errors.ts";
 
 /** The module name that specs import the language from. */
 export const LANGUAGE_MODULE = "hirec";
 
-const BUILDERS = new Set(["defineModel", "softmax", "quantized", "dense", "exact", "twoStage"]);
+/** The builders, and how many arguments each takes. */
+const BUILDERS: ReadonlyMap<string, number> = new Map([
+  ["defineModel", 2],
+  ["softmax", 1],
+  ["quantized", 1],
+  ["dense", 1],
+  ["exact", 1],
+  ["twoStage", 1],
+]);
 
 /** Where one builder call stands. */
 export interface CallSite {
@@ -41,19 +49,41 @@ export function numberBuilderCalls(path: string, text: string, firstSite: number
   const edited = new MagicString(text);
   const sites: CallSite[] = [];
   const problems: Diagnostic[] = [];
-  for (const call of builderCalls(source)) {
-    const number = firstSite + sites.length;
-    const args = call.getArguments();
-    if (args.some(Node.isSpreadElement)) continue;
-    const last = args.at(-1);
-    // A builder that was called without options gets an explicit `undefined`, so that the number is its second argument.
-    if (last === undefined) edited.appendLeft(call.getEnd() - 1, `undefined, ${number}`);
-    else edited.appendLeft(last.getEnd(), `, ${number}`);
+  for (const { call, arity } of builderCalls(source)) {
+    appendNumber(edited, call, arity, firstSite + sites.length);
     sites.push(describeCall(call, problems));
   }
   if (sites.length === 0) return { code: text, sites, problems };
   const map = edited.generateMap({ source: path, includeContent: true, hires: true });
-  return { code: `${edited.toString()}\n//# sourceMappingURL=${map.toUrl()}`, sites, problems };
+  const code = `${edited.toString()}\n//# sourceMappingURL=${map.toUrl()}`;
+  return { code, sites, problems: withoutRepeats(problems) };
+}
+
+/** Where a spec says what its default export is; undefined when it does not. */
+export function defaultExportSpan(path: string, text: string): SourceSpan | undefined {
+  const source = project.createSourceFile(path, text, { overwrite: true });
+  const statement = source.getStatements().find((each) => /^export\s+default\b/.test(each.getText()));
+  if (statement) return spanOf(Node.isExportAssignment(statement) ? statement.getExpression() : statement);
+  const named = source.getExportDeclarations().flatMap((each) => each.getNamedExports());
+  const renamed = named.find((each) => (each.getAliasNode()?.getText() ?? each.getName()) === "default");
+  return renamed && spanOf(renamed);
+}
+
+/** Puts a call's number behind the arguments that its builder takes, so that it arrives at the same place always. */
+function appendNumber(edited: MagicString, call: CallExpression, arity: number, number: number): void {
+  const args = call.getArguments();
+  const last = args.at(-1);
+  // How many arguments a spread stands for is known only when it runs; they are taken to be the right number.
+  const spread = args.some(Node.isSpreadElement);
+  const excess = spread ? undefined : args[arity];
+  if (excess) {
+    edited.appendLeft(excess.getStart(), `{ site: ${number} }, `);
+    return;
+  }
+  const missing = spread ? 0 : arity - args.length;
+  const added = `${"undefined, ".repeat(missing)}{ site: ${number} }`;
+  if (last) edited.appendLeft(last.getEnd(), `, ${added}`);
+  else edited.appendLeft(call.getEnd() - 1, added);
 }
 
 /** The span of a node, on its first line. */
@@ -80,25 +110,26 @@ function syntaxProblems(source: SourceFile, path: string): Diagnostic[] {
   });
 }
 
-function builderCalls(source: SourceFile): CallExpression[] {
-  const direct = new Set<string>();
+function builderCalls(source: SourceFile): { readonly call: CallExpression; readonly arity: number }[] {
+  const direct = new Map<string, number>();
   const namespaces = new Set<string>();
   for (const declaration of source.getImportDeclarations()) {
     if (declaration.getModuleSpecifierValue() !== LANGUAGE_MODULE) continue;
     const namespace = declaration.getNamespaceImport();
     if (namespace) namespaces.add(namespace.getText());
     for (const named of declaration.getNamedImports()) {
-      if (BUILDERS.has(named.getName())) direct.add(named.getAliasNode()?.getText() ?? named.getName());
+      const arity = BUILDERS.get(named.getName());
+      if (arity !== undefined) direct.set(named.getAliasNode()?.getText() ?? named.getName(), arity);
     }
   }
-  return source.getDescendantsOfKind(SyntaxKind.CallExpression).filter((call) => {
-    const callee = call.getExpression();
-    if (Node.isIdentifier(callee)) return direct.has(callee.getText());
-    return (
-      Node.isPropertyAccessExpression(callee) &&
-      namespaces.has(callee.getExpression().getText()) &&
-      BUILDERS.has(callee.getName())
-    );
+  const arityOf = (callee: Expression): number | undefined => {
+    if (Node.isIdentifier(callee)) return direct.get(callee.getText());
+    if (!Node.isPropertyAccessExpression(callee)) return undefined;
+    return namespaces.has(callee.getExpression().getText()) ? BUILDERS.get(callee.getName()) : undefined;
+  };
+  return source.getDescendantsOfKind(SyntaxKind.CallExpression).flatMap((call) => {
+    const arity = arityOf(call.getExpression());
+    return arity === undefined ? [] : [{ call, arity }];
   });
 }
 
@@ -126,7 +157,8 @@ function collectProperties(
       continue;
     }
     const nameNode = property.getNameNode();
-    const name = Node.isStringLiteral(nameNode) ? nameNode.getLiteralText() : nameNode.getText();
+    const written = Node.isComputedPropertyName(nameNode) ? nameNode.getExpression() : nameNode;
+    const name = Node.isStringLiteral(written) ? written.getLiteralText() : nameNode.getText();
     const value = Node.isPropertyAssignment(property) ? property.getInitializerOrThrow() : property;
     if (own.has(name)) {
       problems.push({

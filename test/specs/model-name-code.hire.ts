@@ -1,0 +1,6 @@
+// expect HIRE-SPEC-006 at 4:28: "a;b" cannot name a model
+import { defineModel, dense, softmax } from "hirec";
+
+export default defineModel("a;b", {
+  head: softmax({ inputs: 64, rows: 256, weight: "head", estimator: dense(), k: 4 }),
+});
