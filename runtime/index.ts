@@ -5,5 +5,6 @@ export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
 export type { SoftmaxResult, WeightSource } from "./layer.ts";
 export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
+export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
 export { type CompiledSources, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";

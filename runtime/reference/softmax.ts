@@ -9,10 +9,19 @@ export interface ReferenceSoftmax {
   readonly plan: SoftmaxPlan;
   /** @param x `[tokens, inputs]`. */
   run(x: Float32Array): Promise<SoftmaxResult & { readonly values: Float64Array }>;
-  /** The rows that survive the first stage and those that become candidates, for one token `[inputs]`. */
-  select(x: Float32Array): { readonly survivors: readonly number[]; readonly candidates: readonly number[] };
+  /** What the stages before the exact scores do with one token, `[inputs]`. */
+  select(x: Float32Array): Selection;
   /** The float64 scores of every row, `[rows]`, from the exact weights. */
   exactScores(x: Float32Array): Float64Array;
+}
+
+export interface Selection {
+  /** Estimated score of every row, `[rows]`; their order is what selects. */
+  readonly estimates: Float64Array;
+  /** Rows that survive the first stage, bucket by bucket. */
+  readonly survivors: readonly number[];
+  /** The best of those, best first. */
+  readonly candidates: readonly number[];
 }
 
 /** The order of results: NaN first, larger first; values below 2^-126 in magnitude count as 0; ties to the lower row. */
@@ -48,7 +57,7 @@ export async function createReferenceSoftmax(
       for (let row = bucket; row < plan.rows; row += plan.selection.buckets) members.push(row);
       survivors.push(...sortRows(members, estimates).slice(0, plan.selection.keep));
     }
-    return { survivors, candidates: sortRows([...survivors], estimates).slice(0, plan.candidates) };
+    return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, plan.candidates) };
   };
   return {
     plan,
@@ -62,7 +71,7 @@ export async function createReferenceSoftmax(
         const one = x.subarray(token * plan.inputs, (token + 1) * plan.inputs);
         const { candidates } = select(one);
         const scores = score(one, candidates);
-        sortRows(candidates, scores)
+        sortRows([...candidates], scores)
           .slice(0, plan.k)
           .forEach((row, rank) => {
             indices[token * plan.k + rank] = row;
@@ -85,30 +94,38 @@ function locate({ selection: { buckets }, tiling: { tiles, lanes } }: SoftmaxPla
   return { first: ((row % buckets) * tiles + tile) * parts * lanes + (position % lanes), stride: lanes };
 }
 
-type RowReader = (row: number) => (column: number) => number;
+/** Reads the exact weights of a row, `[inputs]`, into `into`. */
+type RowReader = (row: number, into: Float64Array) => void;
 
 function readExactRows(plan: SoftmaxPlan, data: ReadonlyMap<string, DataView>): RowReader {
   const width = plan.dtype === "f32" ? 4 : 2;
-  const view = data.get("exact");
-  if (view) {
-    const stride = plan.tensors.find(({ role }) => role === "exact")!.shape[1]!;
-    return (row) => (column) => readNumber(view, (row * stride + column) * width, plan.dtype);
-  }
-  const tiled = data.get("weights")!;
   const perStep = 16 / width;
-  return (row) => {
-    const { first, stride } = locate(plan, row, plan.tiling.steps);
-    return (column) => {
-      const step = first + Math.floor(column / perStep) * stride;
-      return readNumber(tiled, step * 16 + (column % perStep) * width, plan.dtype);
-    };
+  const exact = data.get("exact");
+  const view = exact ?? data.get("weights")!;
+  const rowBytes = Math.ceil(plan.inputs / perStep) * 16;
+  const at = exact
+    ? (row: number) => (column: number) => row * rowBytes + column * width
+    : (row: number) => {
+        const { first, stride } = locate(plan, row, plan.tiling.steps);
+        return (column: number) => (first + Math.floor(column / perStep) * stride) * 16 + (column % perStep) * width;
+      };
+  const number = readNumbers(view, plan.dtype);
+  return (row, into) => {
+    const offset = at(row);
+    for (let column = 0; column < plan.inputs; column++) into[column] = number(offset(column));
   };
 }
 
-function readNumber(view: DataView, at: number, dtype: SoftmaxPlan["dtype"]): number {
-  if (dtype === "f32") return view.getFloat32(at, true);
-  const bits = view.getUint16(at, true);
+/** Numbers of a dtype by their byte offset. */
+function readNumbers(view: DataView, dtype: SoftmaxPlan["dtype"]): (at: number) => number {
+  if (dtype === "f32") return (at) => view.getFloat32(at, true);
   const [exponentBits, mantissaBits] = dtype === "f16" ? [5, 10] : [8, 7];
+  const values = Float64Array.from({ length: 65536 }, (_, bits) => valueOfBits(bits, exponentBits, mantissaBits));
+  return (at) => values[view.getUint16(at, true)]!;
+}
+
+/** An IEEE 754 binary number of 1 + exponentBits + mantissaBits bits. */
+function valueOfBits(bits: number, exponentBits: number, mantissaBits: number): number {
   const exponent = (bits >> mantissaBits) & (2 ** exponentBits - 1);
   const mantissa = (bits & (2 ** mantissaBits - 1)) / 2 ** mantissaBits;
   const sign = bits >> 15 ? -1 : 1;
@@ -118,12 +135,13 @@ function readNumber(view: DataView, at: number, dtype: SoftmaxPlan["dtype"]): nu
 }
 
 function dotRows({ rows, inputs }: SoftmaxPlan, read: RowReader) {
+  const weight = new Float64Array(inputs);
   return (x: Float32Array, only?: readonly number[]): Float64Array => {
     const scores = new Float64Array(rows);
     const one = (row: number) => {
-      const weight = read(row);
+      read(row, weight);
       let sum = 0;
-      for (let column = 0; column < inputs; column++) sum += weight(column) * x[column]!;
+      for (let column = 0; column < inputs; column++) sum += weight[column]! * x[column]!;
       scores[row] = sum;
     };
     if (only) only.forEach(one);
