@@ -15,15 +15,33 @@ export interface SoftmaxResult {
 export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array;
 
 /**
+ * One packed tensor, whole.
+ * @throws HireError HIRE-PACK-006 when the source gives another number of bytes.
+ */
+export async function readWeights(weights: WeightSource, tensor: TensorPlan): Promise<Uint8Array> {
+  const data = await weights(tensor);
+  if (data?.byteLength === tensor.bytes) return data;
+  throw new HireError({
+    code: "HIRE-PACK-006",
+    message: `The weights hold ${data?.byteLength ?? "no"} bytes of tensor "${tensor.name}", which has ${tensor.bytes}`,
+    fix: "Take the weights from readPack or openPack, with the pack of this plan",
+  });
+}
+
+/**
  * The number of tokens in `x`, which is `[tokens, inputs]`.
- * @throws HireError HIRE-RUN-002 when `x` does not hold whole tokens, or none.
+ * @throws HireError HIRE-RUN-002 when `x` is no Float32Array, does not hold whole tokens, or none.
  */
 export function tokenCount(layer: string, { inputs }: SoftmaxPlan, x: Float32Array): number {
-  const tokens = x.length / inputs;
+  // By name, not by instanceof: a page's frames have a Float32Array each.
+  const isFloats = Object.prototype.toString.call(x) === "[object Float32Array]";
+  const tokens = isFloats ? x.length / inputs : 0;
   if (tokens >= 1 && Number.isInteger(tokens)) return tokens;
   throw new HireError({
     code: "HIRE-RUN-002",
-    message: `The input of layer "${layer}" has ${x.length} numbers, which is not a whole number of tokens of ${inputs}`,
+    message: isFloats
+      ? `The input of layer "${layer}" has ${x.length} numbers, which is not a whole number of tokens of ${inputs}`
+      : `The input of layer "${layer}" is not a Float32Array`,
     fix: `Pass a Float32Array of shape [tokens, ${inputs}] with at least one token`,
   });
 }

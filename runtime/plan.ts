@@ -157,10 +157,26 @@ export function asPlan(json: unknown, from: string): Plan {
       fix: `Compile again with this version: hirec compile ${plan.spec ?? "SPEC"}`,
     });
   }
-  if (typeof plan.packHash !== "string" || typeof plan.layers !== "object" || !Array.isArray(plan.programs)) {
+  const { packHash, layers, programs } = plan;
+  const isWhole = typeof packHash === "string" && isRecord(layers) && Array.isArray(programs);
+  if (!isWhole || !programs.every((program) => isRecord(program) && holdsLayers(program, Object.keys(layers)))) {
     throw new HireError(notAPlan(from, "parts of it are missing"));
   }
   return plan as Plan;
+}
+
+function holdsLayers({ layers }: Partial<Program>, names: readonly string[]): boolean {
+  return (
+    isRecord(layers) &&
+    names.every((name) => {
+      const kernels: unknown = layers[name]?.kernels;
+      return Array.isArray(kernels) && kernels.every((kernel) => isRecord(kernel) && typeof kernel.file === "string");
+    })
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function notAPlan(from: string, why: string): Diagnostic {

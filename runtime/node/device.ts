@@ -17,7 +17,7 @@ export interface NodeDevice {
 /**
  * `auto` takes the GPU when there is one and the software adapter otherwise; `webgpu` and `software` insist.
  * The device has the adapter's highest limits, and subgroups where the adapter has them.
- * @throws HireError HIRE-RUN-001 when there is no adapter of that kind, -007 when a package is missing.
+ * @throws HireError HIRE-RUN-001 when there is no adapter of that kind or it gives no device, -007 when a package is missing.
  */
 export async function requestNodeDevice(choice: DeviceChoice = "auto"): Promise<NodeDevice> {
   const create = await loadDawn();
@@ -87,14 +87,24 @@ function isSoftware({ architecture, description, isFallbackAdapter }: GPUAdapter
 
 async function openDevice(adapter: GPUAdapter, kind: NodeDevice["kind"]): Promise<NodeDevice> {
   const { info } = adapter;
-  const device = await adapter.requestDevice({
+  const name = [info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
+  const descriptor: GPUDeviceDescriptor = {
     requiredFeatures: adapter.features.has("subgroups") ? ["subgroups"] : [],
     requiredLimits: {
       maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
       maxBufferSize: adapter.limits.maxBufferSize,
     },
+  };
+  const device = await adapter.requestDevice(descriptor).catch((thrown) => {
+    throw new HireError(
+      {
+        code: "HIRE-RUN-001",
+        message: `Adapter ${name} gives no device: ${reasonOf(thrown)}`,
+        fix: "Update the GPU's driver, or use --device software; hirec doctor shows what runs here",
+      },
+      { cause: thrown },
+    );
   });
-  const name = [info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
   const detail = info.description && info.description !== info.device ? ` (${info.description})` : "";
   return { device, kind, description: `${name}${detail}`, close: () => device.destroy() };
 }

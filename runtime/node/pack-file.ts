@@ -7,6 +7,7 @@ import { checkPack, packMetadata } from "../pack/read-pack.ts";
 import type { Plan, SoftmaxPlan } from "../plan.ts";
 import type { TensorInfo } from "../safetensors.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
+import { refuseToReplace } from "./write-whole.ts";
 
 /** Called while packing: rows done out of all rows of all layers. */
 export type PackProgress = (done: number, total: number) => void;
@@ -28,6 +29,7 @@ export async function packModel(
 ): Promise<PackSummary> {
   const files: SafetensorsFile[] = [];
   try {
+    await refuseToReplace(out, weightPaths, "HIRE-PACK-008");
     for (const path of weightPaths) files.push(await openSafetensors(path));
     const layers = Object.entries(plan.layers).map(([name, layer]) => ({ layer, ...findWeight(name, layer, files) }));
     const total = layers.reduce((sum, { layer }) => sum + layer.rows, 0);

@@ -8,6 +8,7 @@ import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.t
 import { type DeviceChoice, requestNodeDevice } from "./device.ts";
 import { openPack } from "./pack-file.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
+import { refuseToReplace } from "./write-whole.ts";
 
 export interface RunOptions {
   readonly pack: string;
@@ -36,6 +37,7 @@ type LayerRunner = (layer: string, x: Float32Array) => Promise<SoftmaxResult>;
  */
 export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
   const { plan } = compiled;
+  await refuseToReplace(options.output, [options.input, options.pack], "HIRE-RUN-009");
   const input = await openSafetensors(options.input);
   try {
     const wanted = options.layer === undefined ? layersWithInput(plan, input) : [options.layer];

@@ -20,7 +20,7 @@ const CHUNK_BYTES = 1 << 28;
 /** An open safetensors file; only the header is in memory. */
 export interface SafetensorsFile extends SafetensorsHeader {
   readonly path: string;
-  /** All bytes of one tensor, as they lie in the file. */
+  /** All bytes of one tensor, as they lie in the file. @throws HireError HIRE-PACK-001. */
   read(tensor: TensorInfo): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
@@ -40,21 +40,27 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     return {
       path,
       ...parseHeader(json, size, path),
-      read: (tensor) => readRange(opened, tensor.begin, tensor.end),
+      read: (tensor) =>
+        readRange(opened, tensor.begin, tensor.end).catch((thrown) => {
+          throw unreadable(path, thrown);
+        }),
       close: () => opened.close(),
     };
   } catch (thrown) {
     await handle?.close();
-    if (thrown instanceof HireError) throw thrown;
-    throw new HireError(
-      {
-        code: "HIRE-PACK-001",
-        message: `${path} cannot be read: ${reasonOf(thrown)}`,
-        fix: "Check the path and its permissions",
-      },
-      { cause: thrown },
-    );
+    throw thrown instanceof HireError ? thrown : unreadable(path, thrown);
   }
+}
+
+function unreadable(path: string, thrown: unknown): HireError {
+  return new HireError(
+    {
+      code: "HIRE-PACK-001",
+      message: `${path} cannot be read: ${reasonOf(thrown)}`,
+      fix: "Check the path and its permissions",
+    },
+    { cause: thrown },
+  );
 }
 
 /** A tensor with the bytes to write, made only when its turn comes. */

@@ -55,7 +55,7 @@ export function createGuard(device: GPUDevice): Guard {
     if (!objection) return result;
     throw new HireError({
       code: "HIRE-RUN-004",
-      message: `The device refused a command while ${doing}: ${objection.message}`,
+      message: `The device refused a command while ${doing}: ${objection.message.trim()}`,
       fix: "Check that the buffers belong to this device and are not destroyed, and that the weights fit its memory",
     });
   };

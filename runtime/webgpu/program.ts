@@ -68,7 +68,7 @@ export async function compileKernel(device: GPUDevice, plan: KernelPlan, source:
     const line = source.split("\n")[broken.lineNum - 1]?.trim() ?? "";
     throw kernelRefused(plan, `line ${broken.lineNum}: ${broken.message} in \`${line}\``);
   }
-  if (refused) throw kernelRefused(plan, refused.message);
+  if (refused) throw kernelRefused(plan, refused.message.trim());
   try {
     const pipeline = await device.createComputePipelineAsync({
       label: plan.name,
@@ -77,7 +77,7 @@ export async function compileKernel(device: GPUDevice, plan: KernelPlan, source:
     });
     return { plan, pipeline, layout };
   } catch (thrown) {
-    throw kernelRefused(plan, reasonOf(thrown), thrown);
+    throw kernelRefused(plan, reasonOf(thrown).trim(), thrown);
   }
 }
 

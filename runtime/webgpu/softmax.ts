@@ -1,7 +1,7 @@
 // A softmax layer on a WebGPU device.
 
 import { HireError } from "../errors.ts";
-import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
+import { readWeights, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
 import { createGuard, type Guard } from "./guard.ts";
@@ -36,7 +36,8 @@ export interface GpuSoftmax {
 
 /**
  * Compiles a layer's kernels and uploads its weights.
- * @throws HireError HIRE-RUN-003 when the device refuses a kernel, -004 when it cannot hold the weights.
+ * @throws HireError HIRE-RUN-003 when the device refuses a kernel, -004 when it cannot hold the weights,
+ * HIRE-PACK-006 when the weights are not those of the plan.
  */
 export async function createGpuSoftmax(
   device: GPUDevice,
@@ -51,9 +52,17 @@ export async function createGpuSoftmax(
   );
   const guard = createGuard(device);
   const owned = await guard.issue(`allocating layer "${name}"`, () => allocate(device, name, program));
-  for (const tensor of plan.tensors) {
-    const data = await weights(tensor);
-    await guard.issue(`uploading "${tensor.name}"`, () => upload(device, owned[tensor.role]!, data));
+  const destroy = () => {
+    for (const buffer of Object.values(owned)) buffer.destroy();
+  };
+  try {
+    for (const tensor of plan.tensors) {
+      const data = await readWeights(weights, tensor);
+      await guard.issue(`uploading "${tensor.name}"`, () => upload(device, owned[tensor.role]!, data));
+    }
+  } catch (thrown) {
+    destroy();
+    throw thrown;
   }
 
   const encode = (encoder: GPUCommandEncoder, external: SoftmaxBuffers) => {
@@ -70,9 +79,7 @@ export async function createGpuSoftmax(
     plan,
     encode,
     run: (x) => runBatches(device, guard, name, plan, encode, x),
-    destroy: () => {
-      for (const buffer of Object.values(owned)) buffer.destroy();
-    },
+    destroy,
   };
 }
 
@@ -156,11 +163,12 @@ async function runBatches(
 
 function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: SoftmaxBuffers): void {
   if (role !== "input" && role !== "output") return;
-  const buffer = external[name as keyof SoftmaxBuffers];
-  if (buffer.size >= bytes && (buffer.usage & BUFFER_USAGE.STORAGE) !== 0) return;
+  const buffer: GPUBuffer | undefined = external[name as keyof SoftmaxBuffers];
+  if (buffer && buffer.size >= bytes && (buffer.usage & BUFFER_USAGE.STORAGE) !== 0) return;
+  const given = buffer ? `has ${buffer.size} bytes and usage ${buffer.usage}` : "is not given";
   throw new HireError({
     code: "HIRE-RUN-002",
-    message: `Buffer "${name}" of layer "${layer}" has ${buffer.size} bytes and usage ${buffer.usage}, but needs ${bytes} bytes and STORAGE`,
+    message: `Buffer "${name}" of layer "${layer}" ${given}, but needs ${bytes} bytes and STORAGE`,
     fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
   });
 }
