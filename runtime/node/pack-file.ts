@@ -1,6 +1,6 @@
 // Packing: the tensors that a plan names, out of safetensors files, into one file that lies as the plan wants.
 
-import { HireError } from "../errors.ts";
+import { type Diagnostic, HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
 import { type PackedTensor, packLayer } from "../pack/pack-layer.ts";
 import { checkPack, packMetadata } from "../pack/read-pack.ts";
@@ -31,7 +31,7 @@ export async function packModel(
   try {
     await refuseToReplace(out, weightPaths, "HIRE-PACK-008");
     for (const path of weightPaths) files.push(await openSafetensors(path));
-    const layers = Object.entries(plan.layers).map(([name, layer]) => ({ layer, ...findWeight(name, layer, files) }));
+    const layers = findWeights(plan, files);
     const total = layers.reduce((sum, { layer }) => sum + layer.rows, 0);
     let done = 0;
     const tick = () => {
@@ -91,6 +91,22 @@ function packSources(
       return data;
     },
   }));
+}
+
+/** @throws HireError with what is wrong for every layer, so that one attempt shows it all. */
+function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
+  const problems: Diagnostic[] = [];
+  const found: ({ readonly layer: SoftmaxPlan } & ReturnType<typeof findWeight>)[] = [];
+  for (const [name, layer] of Object.entries(plan.layers)) {
+    try {
+      found.push({ layer, ...findWeight(name, layer, files) });
+    } catch (thrown) {
+      if (!(thrown instanceof HireError)) throw thrown;
+      problems.push(...thrown.diagnostics);
+    }
+  }
+  if (problems.length > 0) throw new HireError(problems);
+  return found;
 }
 
 function findWeight(name: string, { weight, rows, inputs, dtype }: SoftmaxPlan, files: readonly SafetensorsFile[]) {
