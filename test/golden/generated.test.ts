@@ -1,0 +1,111 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type CompiledSpec, compareFolder, compile } from "hirec/compiler";
+import { type NodeDevice, requestNullDevice } from "hirec/runtime/node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { verify } from "../../compiler/verify.ts";
+import { compileKernel } from "../../runtime/webgpu/program.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const generated = join(root, "generated");
+
+/** Every spec of every example. */
+const specs = (await readdir(join(root, "examples"), { recursive: true }))
+  .filter((path) => path.endsWith(".hire.ts"))
+  .map((path) => join(root, "examples", path))
+  .sort();
+
+const compiled: CompiledSpec[] = [];
+beforeAll(async () => {
+  for (const spec of specs) compiled.push(await compile(spec));
+});
+
+describe("generated/", () => {
+  it("has an example to hold", () => {
+    expect(specs.length).toBeGreaterThan(0);
+  });
+
+  it("equals what the compiler emits, byte for byte, with no orphans", async () => {
+    for (const { plan, files } of compiled) {
+      const { missing, stale, orphaned } = await compareFolder(join(generated, plan.model), files);
+      expect({ model: plan.model, missing, stale, orphaned }).toEqual({
+        model: plan.model,
+        missing: [],
+        stale: [],
+        orphaned: [],
+      });
+    }
+  });
+
+  it("holds no folder that no example emits, and no file that hirec did not write", async () => {
+    expect((await readdir(generated)).sort()).toEqual(compiled.map(({ plan }) => plan.model).sort());
+    for (const { plan, files } of compiled) {
+      const entries = await readdir(join(generated, plan.model), { recursive: true, withFileTypes: true });
+      const present = entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(join(generated, plan.model).length + 1));
+      expect(present.sort()).toEqual([...files.keys()].sort());
+    }
+  });
+
+  it("is the same from any directory, in any locale and time zone", async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), "hirec-golden-"));
+    try {
+      for (const spec of specs) await cp(spec, join(elsewhere, spec.split("/").at(-1)!));
+      await promisify(execFile)(
+        process.execPath,
+        [join(root, "dist/compiler/cli/main.js"), "compile", ...(await readdir(elsewhere)), "--out", "out"],
+        { cwd: elsewhere, env: { PATH: process.env.PATH, LC_ALL: "tr_TR.UTF-8", TZ: "Asia/Kathmandu" } },
+      );
+      for (const { plan, files } of compiled) {
+        const { unchanged } = await compareFolder(join(elsewhere, "out", plan.model), files);
+        expect(unchanged).toEqual([...files.keys()].sort());
+      }
+    } finally {
+      await rm(elsewhere, { recursive: true });
+    }
+  });
+});
+
+describe("every committed kernel", () => {
+  let device: NodeDevice;
+  beforeAll(async () => {
+    device = await requestNullDevice();
+  });
+  afterAll(() => device.close());
+
+  const eachKernel = async (test: (kernel: Kernel, source: string) => Promise<void> | void) => {
+    let count = 0;
+    for (const { plan } of compiled) {
+      for (const kernel of plan.programs.flatMap(({ layers }) => Object.values(layers).flatMap((l) => l.kernels))) {
+        await test(kernel, await readFile(join(generated, plan.model, kernel.file), "utf8"));
+        count++;
+      }
+    }
+    expect(count).toBeGreaterThan(0);
+  };
+  type Kernel = Parameters<typeof verify>[0];
+
+  it("declares the bindings, workgroup size and workgroup memory of its plan", () => eachKernel(verify));
+
+  it("is accepted by Tint", () =>
+    eachKernel(async (kernel, source) => {
+      await compileKernel(device.device, kernel, source);
+    }));
+
+  it("gives every variable an initial value, which loops do not reset on every driver", () =>
+    eachKernel((kernel, source) => {
+      const uninitialized = source.split("\n").filter((line) => /^\s+var\b[^=]*;/.test(line));
+      expect({ kernel: kernel.name, uninitialized }).toEqual({ kernel: kernel.name, uninitialized: [] });
+    }));
+
+  it("is refused by Tint when it is broken, so acceptance means something", () =>
+    eachKernel(async (kernel, source) => {
+      const broken = source.replace("u32", "u33");
+      await expect(compileKernel(device.device, kernel, broken)).rejects.toThrow(/HIRE-RUN-003.*line \d+/);
+    }));
+});

@@ -1,0 +1,110 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type InstalledPackage, installPackage, root, runProgram } from "./install.ts";
+
+/** The runtime's budget in a browser, without weights. */
+const RUNTIME_BUDGET = 30_000;
+
+let installed: InstalledPackage;
+beforeAll(async () => {
+  installed = await installPackage();
+});
+afterAll(() => installed.remove());
+
+const SPEC = `import { defineModel, quantized, softmax } from "hirec";
+export default defineModel("small", {
+  head: softmax({ inputs: 32, rows: 200, dtype: "f32", weight: "w", estimator: quantized({ bits: 8 }), k: 4 }),
+});
+`;
+
+describe("the packed package", () => {
+  it("ships the built code, the templates and the documentation, and nothing of the tests or examples", () => {
+    const top = new Set(installed.files.map((path) => path.split("/")[0]));
+    expect([...top].sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "dist",
+      "docs",
+      "package.json",
+      "templates",
+    ]);
+    expect(installed.files.filter((path) => path.startsWith("dist/") && !/\.(js|d\.ts)$/.test(path))).toEqual([]);
+  });
+
+  it("compiles a spec in a project of its own", async () => {
+    await writeFile(join(installed.project, "small.hire.ts"), SPEC);
+    const outcome = await runProgram(
+      process.execPath,
+      [join(installed.folder, "dist/compiler/cli/main.js"), "compile", "small.hire.ts"],
+      installed.project,
+    );
+    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringContaining("small: generated/small, 5 written") });
+  });
+
+  it("exports the language, the compiler and the runtimes with types that a strict consumer accepts", async () => {
+    await writeFile(
+      join(installed.project, "consumer.mts"),
+      `import { defineModel, dense, softmax } from "hirec";
+import { compileModel, type CompiledModel, HireError } from "hirec/compiler";
+import { loadModel, readPack, type Plan, type SoftmaxResult } from "hirec/runtime";
+import { requestNodeDevice, type NodeDevice } from "hirec/runtime/node";
+const model = defineModel("m", { head: softmax({ inputs: 4, rows: 4, weight: "w", estimator: dense(), k: 1 }) });
+const compiled: CompiledModel = compileModel(model);
+const plan: Plan = compiled.plan;
+export async function go(bytes: Uint8Array): Promise<SoftmaxResult> {
+  const device: NodeDevice = await requestNodeDevice("software");
+  const loaded = await loadModel(device.device, { plan, sources: Object.fromEntries(compiled.files) }, readPack(bytes, plan));
+  return loaded.layers.head!.run(new Float32Array(4));
+}
+// @ts-expect-error 5 bits are not offered
+import("hirec").then(({ quantized }) => quantized({ bits: 5 }));
+console.log(HireError.name, plan.layers.head?.rows);
+`,
+    );
+    await writeFile(
+      join(installed.project, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          module: "nodenext",
+          target: "es2022",
+          lib: ["es2022", "dom"],
+          typeRoots: [join(root, "node_modules/@types")],
+          types: ["node"],
+        },
+        files: ["consumer.mts"],
+      }),
+    );
+    const checked = await runProgram(join(root, "node_modules/.bin/tsc"), ["-p", "."], installed.project);
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("gives a browser a runtime within its budget, with nothing of Node or the compiler", async () => {
+    const { outputFiles, metafile } = await build({
+      stdin: { contents: 'export * from "hirec/runtime";', resolveDir: installed.project },
+      bundle: true,
+      write: false,
+      minify: true,
+      metafile: true,
+      format: "esm",
+      platform: "browser",
+    });
+    expect(Object.keys(metafile.inputs).filter((path) => path.includes("compiler/") || path.includes("dsl/"))).toEqual(
+      [],
+    );
+    const gzipped = gzipSync(outputFiles[0]!.contents).byteLength;
+    console.info(`runtime bundle for a browser: ${outputFiles[0]!.contents.byteLength} bytes, ${gzipped} gzipped`);
+    console.info(`package: ${installed.packedBytes} bytes packed, ${installed.unpackedBytes} unpacked`);
+    expect(gzipped).toBeLessThan(RUNTIME_BUDGET);
+  });
+
+  it("names no machine, registry or private path in anything it ships", async () => {
+    const found = await runProgram("grep", ["-rlE", "registry\\.|/work/|/root/|/home/", "."], installed.folder);
+    expect(found.stdout).toBe("");
+  });
+});
