@@ -1,5 +1,5 @@
-// A case as a backend takes it: compiled and packed. All cases share the names of model and layer, so that equal layers
-// have equal sources, which a device compiles once.
+// A case as a backend takes it: compiled and packed. All cases share the names of model and layer, and sources lose their
+// comments, which name the profile: so equal kernels have equal sources, which a device compiles once.
 
 import { compileModel } from "../../compiler/index.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
@@ -18,11 +18,19 @@ export interface CompiledCase {
   readonly weights: WeightSource;
 }
 
+const compiled = new Map<string, Pick<CompiledCase, "plan" | "sources">>();
+
 export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
-  const { plan, files } = compileLayers({ [LAYER]: softmaxCase.layer });
+  const key = JSON.stringify(softmaxCase.layer);
+  if (!compiled.has(key)) {
+    const { plan, files } = compileLayers({ [LAYER]: softmaxCase.layer });
+    const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
+    compiled.set(key, { plan, sources: Object.fromEntries(sources) });
+  }
+  const { plan, sources } = compiled.get(key)!;
   const layer = plan.layers[LAYER]!;
   const data = caseData(softmaxCase);
-  return { plan, sources: Object.fromEntries(files), layer, data, weights: packed(layer, data) };
+  return { plan, sources, layer, data, weights: packed(layer, data) };
 }
 
 /** Compiles layers whose weights carry the layers' own names. */

@@ -1,0 +1,61 @@
+// One launch, with every buffer in the test's hands: scratch holds garbage before, and all of it can be read after.
+
+import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
+import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
+import { type CompiledCase, LAYER } from "../cases/compile-case.ts";
+
+/** Bits that no launch may depend on: NaN as a float, larger than any row as a number. */
+const GARBAGE = 0xfff0_dead;
+
+/**
+ * Runs the kernels of a case one by one on a batch of tokens.
+ * @param x `[batch, inputs]`.
+ * @returns the words of every buffer that is not a weight, by name.
+ */
+export async function runKernels(
+  device: GPUDevice,
+  { plan, sources, layer, weights }: CompiledCase,
+  profile: string,
+  x: Float32Array,
+): Promise<ReadonlyMap<string, Uint32Array>> {
+  const program = pickProgram(plan, device, profile).layers[LAYER]!;
+  const kernels = await Promise.all(
+    program.kernels.map((kernel) => compileKernel(device, kernel, sources[kernel.file]!)),
+  );
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST | BUFFER_USAGE.COPY_SRC;
+  const buffers = new Map<string, GPUBuffer>();
+  for (const { name, role, bytes } of program.buffers) {
+    const words = new Uint32Array(Math.ceil(bytes / 4)).fill(GARBAGE);
+    const tensor = layer.tensors.find((each) => each.role === name);
+    if (role === "weight") new Uint8Array(words.buffer).set(await weights(tensor!));
+    if (role === "input") words.set(new Uint32Array(x.buffer, x.byteOffset, x.length));
+    const buffer = device.createBuffer({ size: words.byteLength, usage });
+    device.queue.writeBuffer(buffer, 0, words);
+    buffers.set(name, buffer);
+  }
+  const encoder = device.createCommandEncoder();
+  for (const { plan: kernel, pipeline, layout } of kernels) {
+    const entries = kernel.bindings.map(({ name }, binding) => ({ binding, resource: { buffer: buffers.get(name)! } }));
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
+    pass.dispatchWorkgroups(...kernel.workgroups);
+    pass.end();
+  }
+  const copies = new Map<string, GPUBuffer>();
+  for (const { name, role } of program.buffers) {
+    if (role === "weight") continue;
+    const { size } = buffers.get(name)!;
+    const copy = device.createBuffer({ size, usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST });
+    encoder.copyBufferToBuffer(buffers.get(name)!, 0, copy, 0, size);
+    copies.set(name, copy);
+  }
+  device.queue.submit([encoder.finish()]);
+  const words = new Map<string, Uint32Array>();
+  for (const [name, copy] of copies) {
+    await copy.mapAsync(MAP_READ);
+    words.set(name, new Uint32Array(copy.getMappedRange().slice(0)));
+  }
+  for (const buffer of [...buffers.values(), ...copies.values()]) buffer.destroy();
+  return words;
+}

@@ -1,0 +1,85 @@
+// Every case of the table on the software adapter, with the kernels of every profile.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
+import { type CompiledCase, compileCase, LAYER } from "../cases/compile-case.ts";
+import { judge } from "../cases/judge.ts";
+import { type Expected, oracle } from "../cases/oracle.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+import { runKernels } from "./run-kernels.ts";
+
+let software: NodeDevice;
+
+/** Dawn makes equal pipelines once for as long as someone holds the first. */
+const held: GpuModel[] = [];
+
+beforeAll(async () => {
+  software = await requestNodeDevice("software");
+});
+
+afterAll(() => software?.close());
+
+describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_name, softmaxCase) => {
+  const { estimator, batch = 1 } = softmaxCase.layer;
+  let compiled: CompiledCase;
+  let reference: ReferenceSoftmax;
+  let expected: Expected[];
+
+  beforeAll(async () => {
+    compiled = compileCase(softmaxCase);
+    const { layer, data, weights } = compiled;
+    reference = await createReferenceSoftmax(LAYER, layer, weights);
+    const expectedOf = oracle(layer, data);
+    expected = Array.from({ length: softmaxCase.tokens }, (_, token) => expectedOf(rowOf(data.x, layer.inputs, token)));
+  });
+
+  // Exact scores are not computed twice, so no kernel of a dense layer uses subgroups.
+  test.each(estimator.kind === "dense" ? ["webgpu-default"] : ["webgpu-subgroups", "webgpu-default"])(
+    "%s returns what the reference returns",
+    async (profile) => {
+      const { layer, data, weights } = compiled;
+      const model = await loadModel(software.device, compiled, weights, { profile });
+      held.push(model);
+      const found = await model.layers[LAYER]!.run(data.x);
+      model.destroy();
+      const wanted = await reference.run(data.x);
+      for (let token = 0; token < softmaxCase.tokens; token++) {
+        const best = Array.from(rowOf(wanted.indices, layer.k, token));
+        const result = { indices: rowOf(found.indices, layer.k, token), values: rowOf(found.values, layer.k, token) };
+        expect(judge(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
+      }
+    },
+  );
+
+  if (estimator.kind === "dense" || estimator.options.activations === "f32") return;
+
+  test("the rows that survive and the candidates are the reference's, whatever scratch memory held before", async () => {
+    const { layer, data } = compiled;
+    const x = new Float32Array(batch * layer.inputs);
+    x.set(data.x.subarray(0, x.length));
+    const buffers = await runKernels(software.device, compiled, "webgpu-default", x);
+    for (let token = 0; token < batch; token++) {
+      const found = selected(layer, buffers.get("survivors")!, token);
+      const { survivors, candidates } = reference.select(rowOf(x, layer.inputs, token));
+      expect(found).toEqual({ survivors, candidates });
+    }
+  });
+});
+
+function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(matrix: Values, columns: number, row: number) {
+  return matrix.subarray(row * columns, (row + 1) * columns) as Values;
+}
+
+/** The survivors of a token as the kernel left them, bucket by bucket, and the best of them by key. */
+function selected({ selection: { buckets, keep }, candidates }: SoftmaxPlan, words: Uint32Array, token: number) {
+  const pairs = Array.from({ length: buckets * keep }, (_, i) => {
+    const at = (token * buckets * keep + i) * 2;
+    return { key: words[at]!, row: words[at + 1]! };
+    // A bucket with fewer rows than it may keep fills up with key 0.
+  }).filter(({ key }) => key !== 0);
+  const ordered = [...pairs].sort((a, b) => b.key - a.key || a.row - b.row);
+  return { survivors: pairs.map(({ row }) => row), candidates: ordered.slice(0, candidates).map(({ row }) => row) };
+}
