@@ -45,6 +45,8 @@ export async function loadVulkan(path = LOADER): Promise<boolean> {
 async function unpack(): Promise<string> {
   const { archive, version } = await findArchive();
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "hirec");
+  const reasons: string[] = [];
+  // A home folder that cannot be written is no reason to fail; the temporary folder comes next.
   for (const parent of [cache, join(tmpdir(), "hirec")]) {
     const folder = join(parent, `swiftshader-${version}`);
     if (FILES.every((file) => existsSync(join(folder, file)))) return folder;
@@ -52,11 +54,10 @@ async function unpack(): Promise<string> {
       await unpackInto(folder, archive);
       return folder;
     } catch (thrown) {
-      // A home folder that cannot be written is no reason to fail; the temporary folder comes next.
-      if (parent !== cache) throw missing(`the driver cannot be unpacked: ${reasonOf(thrown)}`);
+      reasons.push(reasonOf(thrown));
     }
   }
-  throw missing("the driver cannot be unpacked");
+  throw missing(`the driver cannot be unpacked: ${reasons.join("; ")}`);
 }
 
 async function unpackInto(folder: string, archive: string): Promise<void> {
