@@ -28,6 +28,8 @@ export function expectedRecall({ rows, count }: Buckets, wanted: number, keep: n
  */
 export function smallestKeep(buckets: Buckets, wanted: number, target: number): number {
   const largest = Math.min(wanted, Math.ceil(buckets.rows / buckets.count));
+  // A loss too small for a float64 is a loss all the same, and 1 promises that there is none.
+  if (target === 1) return largest;
   for (let keep = 1; keep < largest; keep++) {
     if (survivorCount(buckets, keep) >= wanted && expectedRecall(buckets, wanted, keep) >= target) return keep;
   }

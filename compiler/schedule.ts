@@ -92,8 +92,9 @@ function scheduleScoreSelect(context: Context): KernelPlan {
   let free = profile.limits.maxComputeWorkgroupStorageSize - tiling.lanes * 4;
   /** Adds a variable when there is room for it, and says whether there was. */
   const place = (name: string, element: string, count: number, bytes: number): boolean => {
-    if (count * bytes > free) return false;
-    free -= count * bytes;
+    const taken = alignedBytes(count * bytes);
+    if (taken > free) return false;
+    free -= taken;
     variables.push(array(name, element, count, bytes));
     return true;
   };
@@ -162,8 +163,8 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
   ];
   if (rescores && !subgroups) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
-  const taken = variables.reduce((sum, { bytes }) => sum + Math.ceil(bytes / 16) * 16, 0);
-  const chosenInWorkgroup = taken + candidates * 8 <= profile.limits.maxComputeWorkgroupStorageSize;
+  const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
+  const chosenInWorkgroup = taken + alignedBytes(candidates * 8) <= profile.limits.maxComputeWorkgroupStorageSize;
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
 
   const bindings: BindingPlan[] = [survivorsBinding(layer, "read")];
@@ -229,8 +230,7 @@ function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPl
     stages: fused.stages.map((stage) => (stage.op === "select" ? `select ${stage.from}` : stage.op)),
     workgroupSize: parts.workgroupSize,
     workgroups: parts.workgroups,
-    // Every variable starts at a multiple of its alignment, 16 bytes at most (WebGPU §23.1 counts it so).
-    workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + Math.ceil(bytes / 16) * 16, 0),
+    workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
     bindings: parts.bindings,
     workgroupVariables: parts.variables,
     constants: parts.constants,
@@ -314,6 +314,11 @@ function variable(name: string, type: string, bytes: number): WorkgroupVariable 
   return { name, type, bytes };
 }
 
+/** What a variable takes: each starts at a multiple of its alignment, 16 bytes at most (WebGPU §23.1 counts it so). */
+function alignedBytes(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
 function array(name: string, element: string, count: number, bytes: number): WorkgroupVariable {
   return { name, type: `array<${element}, ${count}>`, bytes: count * bytes };
 }
@@ -364,7 +369,8 @@ function limitProblems(
   return problems;
 }
 
-/** The largest magnitude that an integer score can reach. */
+/** The largest magnitude that an integer score can reach, on the way too: 4-bit codes count 16 times until a group ends. */
 function largestScore({ bits, group, groups, scaleMax }: SoftmaxPlan["estimator"] & { kind: "quantized" }): number {
-  return group * groups * (2 ** (bits - 1) - 1) * 127 * Math.max(1, scaleMax);
+  const largestOfGroup = group * (2 ** (bits - 1) - 1) * 127;
+  return largestOfGroup * Math.max(groups * scaleMax, bits === 4 ? 16 : 1);
 }

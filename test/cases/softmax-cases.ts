@@ -198,7 +198,7 @@ const LARGE: readonly SoftmaxCase[] = [
   {
     name: "tokens too wide to be staged, f32 activations",
     layer: {
-      inputs: 600,
+      inputs: 612,
       rows: 130,
       dtype: "f16",
       estimator: quantized({ bits: 8, group: 32, activations: "f32" }),
@@ -256,6 +256,21 @@ const LARGE: readonly SoftmaxCase[] = [
   },
 ];
 
+/** As wide as integer scores of one group allow, with the rows and tokens that make them largest. */
+const WIDEST: readonly SoftmaxCase[] = (
+  [
+    [4, 150_976],
+    [8, 133_120],
+  ] as const
+).map(([bits, inputs]) => ({
+  name: `int${bits} scores that fill 32 bits`,
+  layer: { inputs, rows: 4, dtype: "bf16", estimator: quantized({ bits, group: "row" }), k: 1, candidates: 2 },
+  tokens: 2,
+  weights: each((row) => [-1, 1, 0.5, -0.5][row]!),
+  inputs: each((token) => (token === 0 ? 1 : -1)),
+  comparison: "exact",
+}));
+
 /** Numbers as models have them. */
 const LIFELIKE: readonly SoftmaxCase[] = [
   {
@@ -282,7 +297,7 @@ const LIFELIKE: readonly SoftmaxCase[] = [
       inputs: 256,
       rows: 500,
       dtype: "f16",
-      estimator: quantized({ bits: 4, group: 32 }),
+      estimator: quantized({ bits: 4, activations: "f32" }),
       k: 8,
       candidates: 100,
       batch: 2,
@@ -319,4 +334,5 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...LIFELIKE,
   ...adversarial(),
   ...LARGE,
+  ...WIDEST,
 ];
