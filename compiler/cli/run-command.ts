@@ -29,6 +29,28 @@ export async function runCommand(command: string, json: boolean, work: () => Pro
   }
 }
 
+/**
+ * Does the same for every spec, and reports the problems of all of them together.
+ * @throws HireError when any spec has a problem.
+ */
+export async function forEachSpec<Result>(
+  specs: readonly string[],
+  work: (spec: string) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  const problems: Diagnostic[] = [];
+  for (const spec of specs) {
+    try {
+      results.push(await work(spec));
+    } catch (thrown) {
+      if (!(thrown instanceof HireError)) throw thrown;
+      problems.push(...thrown.diagnostics);
+    }
+  }
+  if (problems.length > 0) throw new HireError(problems);
+  return results;
+}
+
 async function reportProblems(command: string, json: boolean, diagnostics: readonly Diagnostic[]): Promise<void> {
   if (json) {
     await print(process.stdout, JSON.stringify({ command, ok: false, diagnostics }));

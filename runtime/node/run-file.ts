@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly layer?: string;
   readonly device: DeviceChoice | "reference";
   readonly profile?: string;
+  /** Called while running: tokens done out of all tokens of all layers. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface RunSummary {
@@ -47,11 +49,16 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
     try {
       const outputs: TensorSource[] = [];
       const layers: { layer: string; tokens: number }[] = [];
+      const tokensOf = (name: string, x: Float32Array) => x.length / plan.layers[name]!.inputs;
+      const total = [...inputs].reduce((sum, [name, x]) => sum + tokensOf(name, x), 0);
+      let done = 0;
       for (const [name, x] of inputs) {
-        const result = await runner(name, x);
-        const tokens = x.length / plan.layers[name]!.inputs;
-        layers.push({ layer: name, tokens });
-        outputs.push(...resultTensors(name, tokens, result));
+        const result = await runInParts(runner, name, plan.layers[name]!, x, (tokens) => {
+          done += tokens;
+          options.onProgress?.(done, total);
+        });
+        layers.push({ layer: name, tokens: tokensOf(name, x) });
+        outputs.push(...resultTensors(name, tokensOf(name, x), result));
       }
       await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
       return { ...where, layers };
@@ -61,6 +68,30 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
   } finally {
     await input.close();
   }
+}
+
+/** Launches between two reports of progress; also bounds what is queued on the device at once. */
+const LAUNCHES_PER_PART = 8;
+
+async function runInParts(
+  runner: LayerRunner,
+  name: string,
+  { inputs, k, batch }: SoftmaxPlan,
+  x: Float32Array,
+  onPart: (tokens: number) => void,
+): Promise<SoftmaxResult> {
+  const tokens = x.length / inputs;
+  const indices = new Uint32Array(tokens * k);
+  const values = new Float64Array(tokens * k);
+  const part = LAUNCHES_PER_PART * batch;
+  for (let first = 0; first < tokens; first += part) {
+    const last = Math.min(tokens, first + part);
+    const result = await runner(name, x.subarray(first * inputs, last * inputs));
+    indices.set(result.indices, first * k);
+    values.set(result.values, first * k);
+    onPart(last - first);
+  }
+  return { indices, values };
 }
 
 async function openRunner({ plan, sources }: CompiledSources, layers: readonly string[], options: RunOptions) {

@@ -1,8 +1,7 @@
 // hirec check
 
 import type { CommandModule } from "yargs";
-import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
-import { type GlobalArguments, runCommand } from "../run-command.ts";
+import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
@@ -18,18 +17,10 @@ export const checkCommand: CommandModule<GlobalArguments, Arguments> = {
   handler: (args) =>
     runCommand("check", args.json, async () => {
       const { checkSpec } = await import("../../index.ts");
-      const models: { model: string; layers: string[] }[] = [];
-      const problems: Diagnostic[] = [];
-      for (const spec of args.spec) {
-        try {
-          const { model } = await checkSpec(spec);
-          models.push({ model: model.name, layers: model.layers.map(({ name }) => name) });
-        } catch (thrown) {
-          if (!(thrown instanceof HireError)) throw thrown;
-          problems.push(...thrown.diagnostics);
-        }
-      }
-      if (problems.length > 0) throw new HireError(problems);
+      const models = await forEachSpec(args.spec, async (spec) => {
+        const { model } = await checkSpec(spec);
+        return { model: model.name, layers: model.layers.map(({ name }) => name) };
+      });
       return {
         result: { models },
         text: models.map(({ model, layers }) => `${model}: ok, layers ${layers.join(", ")}`).join("\n"),

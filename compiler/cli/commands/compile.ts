@@ -5,7 +5,7 @@ import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
 import type { CompiledSpec } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
-import { type GlobalArguments, runCommand } from "../run-command.ts";
+import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
@@ -34,8 +34,9 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
     runCommand("compile", args.json, async () => {
       const { compile, compareFolder, write } = await import("../../index.ts");
       const started = performance.now();
-      const compiled: CompiledSpec[] = [];
-      for (const spec of args.spec) compiled.push(await compile(spec, args.profile && { profiles: args.profile }));
+      const compiled = await forEachSpec(args.spec, (spec) =>
+        compile(spec, args.profile && { profiles: args.profile }),
+      );
       refuseSameName(compiled);
       const models: { model: string; folder: string; difference: FolderDifference }[] = [];
       for (const { plan, files } of compiled) {

@@ -3,6 +3,7 @@
 import type { CommandModule } from "yargs";
 import type { RunOptions } from "../../../runtime/node/run-file.ts";
 import { openModule } from "../module.ts";
+import { showProgress } from "../progress.ts";
 import { type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
@@ -45,6 +46,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       const { runFile } = await import("../../../runtime/node/run-file.ts");
       const compiled = await openModule(args.module);
       const started = performance.now();
+      const progress = showProgress(`running ${compiled.plan.model}`, args.json);
       const summary = await runFile(compiled, {
         pack: args.weights,
         input: args.input,
@@ -52,7 +54,8 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         device: args.device,
         ...(args.layer !== undefined && { layer: args.layer }),
         ...(args.profile !== undefined && { profile: args.profile }),
-      });
+        onProgress: progress.update,
+      }).finally(progress.stop);
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       const layers = summary.layers.map(({ layer, tokens }) => `${layer} on ${tokens} tokens`).join(", ");
       const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
