@@ -124,7 +124,8 @@ function parseJsonObject(json: Uint8Array, file: string): Record<string, unknown
 }
 
 function checkMetadata(entry: unknown, file: string): Record<string, string> {
-  const pairs = typeof entry === "object" && entry !== null ? Object.entries(entry) : undefined;
+  const isMap = typeof entry === "object" && entry !== null && !Array.isArray(entry);
+  const pairs = isMap ? Object.entries(entry) : undefined;
   if (!pairs?.every(([, value]) => typeof value === "string")) {
     throw broken(file, "its metadata is not a map from strings to strings");
   }
