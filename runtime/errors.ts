@@ -40,6 +40,12 @@ export function withoutRepeats(problems: readonly Diagnostic[]): Diagnostic[] {
   return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
 }
 
+/** What a device says over several lines, as one line without a full stop. */
+export function onOneLine(text: string): string {
+  const lines = text.split("\n").map((line) => line.trim().replace(/^- |\.$/g, ""));
+  return lines.filter((line) => line !== "").join("; ");
+}
+
 /** The message of anything that was thrown. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

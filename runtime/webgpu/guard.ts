@@ -1,7 +1,7 @@
 // Device errors as HireErrors. WebGPU reports what it refuses later and elsewhere; unasked, a refused command just leaves
 // its buffers as they were, which would be read back as results.
 
-import { HireError } from "../errors.ts";
+import { HireError, onOneLine } from "../errors.ts";
 
 export interface Guard {
   /**
@@ -55,7 +55,7 @@ export function createGuard(device: GPUDevice): Guard {
     if (!objection) return result;
     throw new HireError({
       code: "HIRE-RUN-004",
-      message: `The device refused a command while ${doing}: ${objection.message.trim()}`,
+      message: `The device refused a command while ${doing}: ${onOneLine(objection.message)}`,
       fix: "Check that the buffers belong to this device and are not destroyed, and that the weights fit its memory",
     });
   };

@@ -1,6 +1,6 @@
 // The program of a plan that fits a device, and its kernels as pipelines.
 
-import { HireError, reasonOf } from "../errors.ts";
+import { HireError, onOneLine, reasonOf } from "../errors.ts";
 import type { KernelPlan, Plan, Program } from "../plan.ts";
 import { STAGE_COMPUTE } from "./constants.ts";
 
@@ -68,7 +68,7 @@ export async function compileKernel(device: GPUDevice, plan: KernelPlan, source:
     const line = source.split("\n")[broken.lineNum - 1]?.trim() ?? "";
     throw kernelRefused(plan, `line ${broken.lineNum}: ${broken.message} in \`${line}\``);
   }
-  if (refused) throw kernelRefused(plan, refused.message.trim());
+  if (refused) throw kernelRefused(plan, refused.message);
   try {
     const pipeline = await device.createComputePipelineAsync({
       label: plan.name,
@@ -77,7 +77,7 @@ export async function compileKernel(device: GPUDevice, plan: KernelPlan, source:
     });
     return { plan, pipeline, layout };
   } catch (thrown) {
-    throw kernelRefused(plan, reasonOf(thrown).trim(), thrown);
+    throw kernelRefused(plan, reasonOf(thrown), thrown);
   }
 }
 
@@ -85,7 +85,7 @@ function kernelRefused({ name, file }: KernelPlan, why: string, cause?: unknown)
   return new HireError(
     {
       code: "HIRE-RUN-003",
-      message: `The device refuses kernel ${name} (${file}): ${why}`,
+      message: `The device refuses kernel ${name} (${file}): ${onOneLine(why)}`,
       fix: "If the file was edited, compile again; otherwise report it with the output of hirec doctor",
     },
     { cause },
