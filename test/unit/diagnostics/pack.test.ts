@@ -1,13 +1,13 @@
 // Weights that cannot be packed, and packs that cannot be used.
 
 import { existsSync } from "node:fs";
-import { mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
 import { defineModel, dense, quantized, softmax } from "../../../dsl/index.ts";
-import type { Diagnostic } from "../../../runtime/errors.ts";
+import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
 import { readWeights } from "../../../runtime/layer.ts";
 import { openPack, packModel } from "../../../runtime/node/pack-file.ts";
 import { openSafetensors, writeSafetensors } from "../../../runtime/node/safetensors-file.ts";
@@ -260,6 +260,17 @@ describe("HIRE-PACK-008: an output that cannot be written is named, and nothing 
     expect(code).toBe("HIRE-PACK-008");
     expect(message).toContain(`${at("tiny.pack")} cannot be written: ENOSPC`);
     expect(await readdir(folder)).toEqual(["w.safetensors"]);
+  });
+
+  test("folders that were made for a pack that fails are removed, and those that were there stay", async () => {
+    const failing = {
+      ...WEIGHT,
+      bytes: () => Promise.reject(new HireError({ code: "HIRE-PACK-001", message: "", fix: "" })),
+    };
+    await mkdir(at("there"));
+    const work = () => writeSafetensors(at("there/new/deep/tiny.pack"), [failing], {}, "HIRE-PACK-008");
+    expect((await problemOf(work)).code).toBe("HIRE-PACK-001");
+    expect(await readdir(folder, { recursive: true })).toEqual(["there"]);
   });
 
   test("an old pack stays as it was when a new one fails", async () => {

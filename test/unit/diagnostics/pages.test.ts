@@ -25,6 +25,8 @@ function codesIn(text: string): string[] {
 
 const codes = codesIn(await textsBelow("dsl", "compiler", "runtime"));
 const index = await readFile(join(pageFolder, "README.md"), "utf8");
+const rows = [...index.matchAll(/^\| \[(HIRE-[A-Z]+-\d{3})\]\(\1\.md\) +\| (.*?) +\|$/gm)];
+const titles = new Map(rows.map(([, code, title]) => [code!, title!]));
 
 test("every code of the sources has a page, and every page a code", async () => {
   const pages = (await readdir(pageFolder)).filter((file) => file !== "README.md");
@@ -36,9 +38,8 @@ test("every code is provoked by a test", async () => {
   expect(codes.filter((code) => !provoked.includes(code))).toEqual([]);
 });
 
-test("the index lists every page once, in order, and nothing else", () => {
-  const listed = [...index.matchAll(/^\| \[(HIRE-[A-Z]+-\d{3})\]\(\1\.md\) \|/gm)].map(([, code]) => code!);
-  expect([...listed].sort()).toEqual(codes);
+test("the index lists every page, and nothing else", () => {
+  expect([...titles.keys()].sort()).toEqual(codes);
 });
 
 describe("a page says what its code means, shows a real case, and what to do", () => {
@@ -46,7 +47,7 @@ describe("a page says what its code means, shows a real case, and what to do", (
     const page = await readFile(join(pageFolder, `${code}.md`), "utf8");
     const title = page.match(/^# (HIRE-\S+): (.+)\n/);
     expect(title?.[1]).toBe(code);
-    expect(index).toContain(`| [${code}](${code}.md) | ${title?.[2]} |`);
+    expect(titles.get(code)).toBe(title?.[2]);
     const sections = page.split(/^## /m).slice(1);
     const names = sections.map((section) => section.split("\n")[0]);
     expect(names.slice(0, 3)).toEqual(["What it means", "Example", "What to do"]);

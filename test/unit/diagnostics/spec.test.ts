@@ -1,6 +1,6 @@
 // Specs that fail, each for what its first lines say: `// expect CODE at [FILE:]LINE:COLUMN: MESSAGE`, once per problem.
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -76,6 +76,22 @@ describe("a spec path that leads to no spec is refused", () => {
       { code: "HIRE-SPEC-005", message: "The spec has no default export", span: { file: path, line: 1, column: 1 } },
     ]);
   });
+});
+
+test("what a package throws is shown where the spec called it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hirec-specs-"));
+  await mkdir(join(folder, "node_modules/failing"), { recursive: true });
+  await writeFile(
+    join(folder, "node_modules/failing/index.js"),
+    "export function fail() { throw new Error('broken'); }",
+  );
+  const path = join(folder, "calls.hire.ts");
+  await writeFile(path, 'import { fail } from "failing";\n\nexport default fail();\n');
+  const { diagnostics } = await failureOf(() => compile(path));
+  await rm(folder, { recursive: true });
+  expect(diagnostics).toMatchObject([
+    { code: "HIRE-SPEC-004", message: "The spec threw: broken", span: { file: path, line: 3, column: 16 } },
+  ]);
 });
 
 test("a model that a program built is checked alike, without a place in any file", async () => {
