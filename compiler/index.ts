@@ -72,14 +72,14 @@ export function compileModel(model: Model, options: CompileOptions = {}): Compil
   return emit(check({ model, sites: [] }), pickProfiles(options.profiles));
 }
 
-/** @throws HireError HIRE-PLAN-004 for a profile that does not exist. */
+/** @throws HireError HIRE-PLAN-004 for a profile that does not exist, or none. */
 function pickProfiles(names: readonly string[] | undefined): readonly Profile[] {
   if (names === undefined) return PROFILES;
-  for (const name of names) {
+  for (const name of names.length === 0 ? [undefined] : names) {
     if (PROFILES.some((profile) => profile.name === name)) continue;
     throw new HireError({
       code: "HIRE-PLAN-004",
-      message: `There is no device profile "${name}"`,
+      message: name === undefined ? "No device profile is named" : `There is no device profile "${name}"`,
       fix: `Use one of: ${PROFILES.map((profile) => profile.name).join(", ")}`,
     });
   }

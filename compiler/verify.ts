@@ -40,10 +40,12 @@ function plannedInterface(kernel: KernelPlan): Interface {
 }
 
 function readInterface(source: string): Interface {
-  const reflection = new WgslReflect(source);
+  const syntax = new WgslParser().parse(source);
+  const reflection = new WgslReflect();
+  reflection.updateAST(syntax);
   const entries = reflection.entry.compute;
   const size = entries[0]?.attributes?.find(({ name }) => name === "workgroup_size")?.value;
-  const variables = (new WgslParser().parse(source) as unknown as VariableNode[]).filter(({ storage }) => storage);
+  const variables = (syntax as unknown as VariableNode[]).filter(({ storage }) => storage);
   return {
     entries: entries.map(({ name }) => name),
     workgroupSize: String(size),

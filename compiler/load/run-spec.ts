@@ -129,8 +129,10 @@ function explain(path: string, text: string): Omit<Diagnostic, "span"> {
 async function importBundle(path: string, code: string, map: SourceMapPayload): Promise<unknown> {
   // A data URL is a fresh module every time, leaves nothing on disk, and cannot collide with another compile.
   const url = `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`;
+  const idle = whenIdle();
   try {
-    return ((await import(url)) as { default?: unknown }).default;
+    const module = (await Promise.race([import(url), idle.promise])) as { default?: unknown };
+    return module.default;
   } catch (thrown) {
     const span = thrown instanceof Error ? originOf(thrown, map, path) : undefined;
     throw new HireError(
@@ -142,7 +144,22 @@ async function importBundle(path: string, code: string, map: SourceMapPayload): 
       },
       { cause: thrown },
     );
+  } finally {
+    idle.stop();
   }
+}
+
+/**
+ * Rejects when the process has nothing left to do, which means that a spec awaits what never comes; Node would end the
+ * process without a word.
+ */
+function whenIdle(): { readonly promise: Promise<never>; stop(): void } {
+  let onIdle = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    onIdle = () => reject(new Error("it awaits something that never comes"));
+    process.once("beforeExit", onIdle);
+  });
+  return { promise, stop: () => process.off("beforeExit", onIdle) };
 }
 
 /** The innermost frame of the stack that lies in a file of the user's. */

@@ -98,6 +98,12 @@ describe("hirec compile", () => {
     expect(await readdir(folder)).not.toContain("never");
   });
 
+  it("says so when a spec awaits what never comes, instead of ending without a word", async () => {
+    await writeFile(join(folder, "waits.hire.ts"), `await new Promise(() => {});\n${spec()}`);
+    const { code, stderr } = await hirec("compile", "waits.hire.ts", "--out", "never");
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("awaits something that never") });
+  });
+
   it("refuses two specs that define one model", async () => {
     await writeFile(join(folder, "again.hire.ts"), spec());
     const { code, stderr } = await hirec("compile", "small.hire.ts", "again.hire.ts", "--out", "never");
