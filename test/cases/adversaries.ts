@@ -45,6 +45,12 @@ export const ADVERSARIES: readonly Adversary[] = [
     inputs: small,
   },
   {
+    // No row is worse than another for such a token, not even one without NaN.
+    name: "NaN in some weight rows and in one token",
+    weights: changed(small, (set) => [300, 400].forEach((row) => void set(row, 2, NAN))),
+    inputs: changed(small, (set) => set(1, 6, NAN)),
+  },
+  {
     name: "NaN in every weight row",
     weights: changed(
       each(() => NAN),
@@ -90,13 +96,14 @@ export const ADVERSARIES: readonly Adversary[] = [
   },
   {
     name: "subnormal scores among the smallest normal ones",
-    weights: firstColumn((row) => [1, -1, 0.5, -0.5, 2 ** -23, 0, -0, 1.5][row % 8]! * SMALLEST_NORMAL),
+    weights: firstColumn((row) => [1, -1, 0.5, -0.5, 2 ** -23, 0, -0, 1.5, 1 - 2 ** -23][row % 9]! * SMALLEST_NORMAL),
     inputs: firstColumn((token) => (token % 2 ? -1 : 1)),
   },
   {
+    // Their codes are as good as any token's, though every score counts as 0.
     name: "subnormal tokens",
-    weights: each((row, column) => (column === 0 ? row - 50 : 0)),
-    inputs: firstColumn((token) => (token + 1) * 2 ** -149),
+    weights: each((row, column, random) => (column < 3 ? integer(random, -50, 50) + row / 8 : 0)),
+    inputs: each((token, column) => (column < 3 ? (token + 1) * [9, 5, -2][column]! * 2 ** -149 : 0)),
   },
   {
     name: "the largest and smallest floats",

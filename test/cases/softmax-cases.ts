@@ -139,6 +139,7 @@ function shapes(): SoftmaxCase[] {
 /** Layers so large in one way or another that their kernels are made differently. */
 const LARGE: readonly SoftmaxCase[] = [
   {
+    // Rows of a later tile tie with kept ones all the time.
     name: "rows enough for two tiles a bucket, int8 activations",
     layer: {
       inputs: 8,
@@ -147,10 +148,11 @@ const LARGE: readonly SoftmaxCase[] = [
       estimator: quantized({ bits: 4 }),
       k: 8,
       candidates: 64,
+      select: exact(),
       batch: 2,
     },
     tokens: 3,
-    weights: integers(9),
+    weights: integers(1),
     inputs: integers(9),
     comparison: "exact",
   },

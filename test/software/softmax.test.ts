@@ -54,7 +54,10 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
     },
   );
 
-  if (estimator.kind === "dense" || estimator.options.activations === "f32") return;
+  // Elsewhere rounding decides between rows that nearly tie.
+  const isSame =
+    estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
+  if (!isSame) return;
 
   test("the rows that survive and the candidates are the reference's, whatever scratch memory held before", async () => {
     const { layer, data } = compiled;

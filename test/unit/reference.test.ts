@@ -2,9 +2,10 @@
 // compared with, so this is where an error that all of them share would show.
 
 import { describe, expect, test } from "vitest";
-import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import { dense } from "../../dsl/index.ts";
+import { better, createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
-import { oracle } from "../cases/oracle.ts";
+import { compare, oracle } from "../cases/oracle.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 describe("the reference finds what the original weights and their codes give", () => {
@@ -12,15 +13,65 @@ describe("the reference finds what the original weights and their codes give", (
     const compiled = compileCase(softmaxCase);
     const { layer, data } = compiled;
     const reference = await createReferenceSoftmax(LAYER, layer, compiled.weights);
-    const expect_ = oracle(layer, data);
+    const expectedOf = oracle(layer, data);
     const found = await reference.run(data.x);
     for (let token = 0; token < softmaxCase.tokens; token++) {
       const x = data.x.subarray(token * layer.inputs, (token + 1) * layer.inputs);
-      const expected = expect_(x);
+      const expected = expectedOf(x);
       const selected = reference.select(x);
       expect(selected.survivors).toEqual(expected.survivors.flat());
       expect(selected.candidates).toEqual(expected.candidates);
       expect(Array.from(found.indices.slice(token * layer.k, (token + 1) * layer.k))).toEqual(expected.best);
+      expected.best.forEach((row, rank) => {
+        const value = found.values[token * layer.k + rank]!;
+        expect(compare(value, expected.exact[row]!), `row ${row}: ${value}`).toBe(0);
+        expect(Object.is(value, -0)).toBe(false);
+      });
+    }
+  });
+});
+
+describe("rows are ordered", () => {
+  /** Row numbers of the given scores, best first, as a layer of one input returns them. */
+  async function order(scores: readonly number[]) {
+    const compiled = compileCase({
+      name: `scores ${scores}`,
+      layer: { inputs: 1, rows: scores.length, dtype: "f32", estimator: dense(), k: scores.length },
+      tokens: 1,
+      weights: ({ data }) => data.set(scores),
+      inputs: ({ data }) => data.fill(1),
+      comparison: "exact",
+    });
+    const { indices, values } = await (await createReferenceSoftmax(LAYER, compiled.layer, compiled.weights)).run(
+      compiled.data.x,
+    );
+    return { rows: [...indices], values: [...values] };
+  }
+
+  test("NaN first, then infinity, numbers descending, and -infinity", async () => {
+    const { rows, values } = await order([1, Number.NEGATIVE_INFINITY, Number.NaN, 3, Number.POSITIVE_INFINITY, -2]);
+    expect(rows).toEqual([2, 4, 3, 0, 5, 1]);
+    expect(values).toEqual([Number.NaN, Number.POSITIVE_INFINITY, 3, 1, -2, Number.NEGATIVE_INFINITY]);
+  });
+
+  test("the lower row first where scores are equal, also as NaN or as infinities", async () => {
+    const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
+    expect((await order([5, nan, 5, inf, nan, -inf, inf, -inf])).rows).toEqual([1, 4, 3, 6, 0, 2, 5, 7]);
+  });
+
+  test("zeros of either sign and subnormal numbers as equal, and returned as +0", async () => {
+    const { rows, values } = await order([-0, 0, 2 ** -127, -(2 ** -149), 2 ** -126, -(2 ** -126)]);
+    expect(rows).toEqual([4, 0, 1, 2, 3, 5]);
+    expect(values).toEqual([2 ** -126, 0, 0, 0, 0, -(2 ** -126)]);
+  });
+
+  test("so that exactly one of any two rows is better than the other", () => {
+    const values = [Number.NaN, Number.POSITIVE_INFINITY, 2, 2 ** -126, 2 ** -127, 0, -0, -1, Number.NEGATIVE_INFINITY];
+    for (const a of values) {
+      for (const b of values) {
+        expect(better(a, 3, b, 7)).toBe(!better(b, 7, a, 3));
+        expect(better(a, 3, b, 7)).toBe(compare(a, b) >= 0);
+      }
     }
   });
 });
