@@ -24,7 +24,7 @@ function quantizedFormats(): SoftmaxCase[] {
     ),
   );
   return formats.map((format, i): SoftmaxCase => {
-    const batch = [1, 3, 8, 2][(i >> 1) % 4]!;
+    const batch = [1, 3, 8, 16][(i >> 1) % 4]!;
     const layer: Layer = {
       inputs: [100, 257, 128, 384, 33][i % 5]!,
       rows: [130, 200, 65, 330, 191, 64, 257][i % 7]!,
