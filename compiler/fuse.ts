@@ -6,22 +6,18 @@
 //    kernel of its own, and the codes are read through the cache.
 // 3. Everything behind the survivors shares one kernel with one workgroup per token: a few thousand survivors are too
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
+// 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
+//    slice of rows, between one that selects and one that ranks.
 
 import type { Stage } from "./lower.ts";
 import type { CheckedSoftmax } from "./model.ts";
+import { exactRowBytes, paddedInputs } from "./padding.ts";
 import type { Profile } from "./profiles.ts";
 
 export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
   | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] };
-
-/** Inputs of a row or token, padded so that whole 16-byte steps and whole groups cover it. */
-export function paddedInputs({ inputs, estimator }: Pick<CheckedSoftmax, "inputs" | "estimator">): number {
-  // 32 codes of 4 bits fill a step; a token's int8 codes are padded alike.
-  const unit = estimator.kind === "quantized" && estimator.group !== "row" ? estimator.group : 32;
-  return Math.ceil(inputs / unit) * unit;
-}
 
 export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: Profile): readonly FusedKernel[] {
   const quantize = stages.filter(({ op }) => op === "quantize");
@@ -35,5 +31,10 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
           { template: "quantize", stages: quantize },
           { template: "score_select", stages: scoring },
         ];
-  return [...front, { template: "rescore_topk", stages: stages.slice(firstOfSurvivors) }];
+  const back = stages.slice(firstOfSurvivors);
+  const rescoreSliced =
+    back.some(({ op }) => op === "rescore") &&
+    layer.rows * exactRowBytes(layer) > profile.limits.maxStorageBufferBindingSize;
+  const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];
+  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group }))];
 }

@@ -29,7 +29,11 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
     name: kernel.name,
     workgroupSize: kernel.workgroupSize,
     stages: kernel.stages.join(" -> "),
-    bindings: kernel.bindings.map((binding, index) => ({ ...binding, index })),
+    bindings: kernel.bindings.map((binding, index) => ({
+      ...binding,
+      index,
+      space: binding.access === "uniform" ? "uniform" : `storage, ${binding.access}`,
+    })),
     workgroupVariables: kernel.workgroupVariables,
     // The names that the choices stand for.
     kept: choices.keptInWorkgroup ? "kept" : "survivors",

@@ -22,7 +22,7 @@ export function schedule(
   const quantizedBefore = kernels.some(({ template }) => template === "quantize");
   const scheduled = kernels.map((fused) => scheduleKernel({ name, layer, profile, fused, quantizedBefore }));
   const used = new Set(scheduled.flatMap(({ bindings }) => bindings.map((binding) => binding.name)));
-  const buffers = planBuffers(layer).filter((buffer) => used.has(buffer.name));
+  const buffers = planBuffers(layer, profile).filter((buffer) => used.has(buffer.name));
   const problems = limitProblems(name, layer, buffers, scheduled, profile);
   if (problems.length > 0) throw new HireError(problems);
   return { buffers, kernels: scheduled };

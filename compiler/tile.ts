@@ -3,8 +3,8 @@
 
 import type { EstimatorPlan, SelectionPlan, SoftmaxPlan, TensorPlan, TilingPlan } from "../runtime/plan.ts";
 import { type TensorToWrite, tensorBytes } from "../runtime/safetensors.ts";
-import { paddedInputs } from "./fuse.ts";
 import type { CheckedSoftmax } from "./model.ts";
+import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
 
 /** Invocations of a scoring workgroup, one row each at a time: two warps, or one wave, everywhere. */
@@ -13,21 +13,11 @@ const LANES = 64;
 /** Workgroups to aim at: enough to fill a large GPU a few times over, few enough to keep the survivors few. */
 const WORKGROUPS = 1024;
 
-/** Bytes that a lane loads at once. */
-const STEP_BYTES = 16;
-
-const DTYPE_BYTES = { f32: 4, f16: 2, bf16: 2 } as const;
 const DTYPE_TENSOR = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
 /** Largest group scale that a byte holds. */
 const BYTE_MAX = 255;
 const INT32_MAX = 2 ** 31 - 1;
-
-/** Elements of an exact row, padded to whole 16-byte loads. */
-export function exactStride({ inputs, dtype }: Pick<CheckedSoftmax, "inputs" | "dtype">): number {
-  const unit = STEP_BYTES / DTYPE_BYTES[dtype];
-  return Math.ceil(inputs / unit) * unit;
-}
 
 export function tile(layer: CheckedSoftmax): SoftmaxPlan {
   const { kind, inputs, rows, dtype, weight, k, candidates, batch } = layer;
@@ -35,9 +25,7 @@ export function tile(layer: CheckedSoftmax): SoftmaxPlan {
   const positions = Math.ceil(rows / selection.buckets);
   const estimator = planEstimator(layer);
   const rowBytes =
-    estimator.kind === "dense"
-      ? exactStride(layer) * DTYPE_BYTES[dtype]
-      : (estimator.group * estimator.groups * estimator.bits) / 8;
+    estimator.kind === "dense" ? exactRowBytes(layer) : (estimator.group * estimator.groups * estimator.bits) / 8;
   const tiling: TilingPlan = {
     lanes: LANES,
     tiles: Math.ceil(positions / LANES),
@@ -61,7 +49,7 @@ export function tile(layer: CheckedSoftmax): SoftmaxPlan {
     bytes: {
       dense: rows * inputs * DTYPE_BYTES[dtype],
       score: tensors.reduce((sum, tensor) => sum + (tensor === exact ? 0 : tensor.bytes), 0),
-      rescore: exact ? candidates * exactStride(layer) * DTYPE_BYTES[dtype] : 0,
+      rescore: exact ? candidates * exactRowBytes(layer) : 0,
     },
   };
 }

@@ -50,9 +50,11 @@ function readInterface(source: string): Interface {
     entries: entries.map(({ name }) => name),
     workgroupSize: String(size),
     bindings: variables
-      .filter(({ storage }) => storage === "storage")
+      .filter(({ storage }) => storage !== "workgroup")
       .map((node) => {
-        const { group, binding, access } = reflection.storage.find(({ name }) => name === node.name)!;
+        const bound = [...reflection.storage, ...reflection.uniforms].find(({ name }) => name === node.name)!;
+        const { group, binding } = bound;
+        const access = node.storage === "uniform" ? "uniform" : bound.access;
         return `${group}.${binding} ${access} ${node.name}: ${typeText(node.type)}`;
       }),
     workgroupVariables: variables

@@ -113,6 +113,21 @@ export interface BufferPlan {
   readonly name: string;
   readonly role: "input" | "output" | "weight" | "scratch";
   readonly bytes: number;
+  /**
+   * Bytes of each slice, in order, of a buffer that exceeds the profile's largest binding; absent when it is whole. The
+   * slices are buffers of their own.
+   */
+  readonly slices?: readonly number[];
+}
+
+/** One dispatch of a kernel. */
+export interface LaunchPlan {
+  readonly workgroups: readonly [number, number, number];
+  /**
+   * First bucket or row of the slice that this launch works on; absent when nothing is sliced. The kernel gets it as its
+   * uniform, and of every sliced buffer the slice with the number of the launch.
+   */
+  readonly first?: number;
 }
 
 export interface KernelPlan {
@@ -123,7 +138,7 @@ export interface KernelPlan {
   readonly template: string;
   readonly stages: readonly string[];
   readonly workgroupSize: number;
-  readonly workgroups: readonly [number, number, number];
+  readonly launches: readonly LaunchPlan[];
   readonly workgroupBytes: number;
   readonly bindings: readonly BindingPlan[];
   readonly workgroupVariables: readonly { readonly name: string; readonly type: string; readonly bytes: number }[];
@@ -135,7 +150,7 @@ export interface KernelPlan {
 export interface BindingPlan {
   /** Name of the variable and of the buffer. The position in the list is the binding number, all in group 0. */
   readonly name: string;
-  readonly access: "read" | "read_write";
+  readonly access: "read" | "read_write" | "uniform";
   readonly type: string;
   /** Shape and meaning, for readers of the source. */
   readonly note: string;

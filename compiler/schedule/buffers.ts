@@ -1,14 +1,19 @@
 // The buffers of a layer, and how kernels bind them.
 
 import type { BindingPlan, BufferPlan, SoftmaxPlan } from "../../runtime/plan.ts";
-import { exactStride } from "../tile.ts";
+import { exactStride } from "../padding.ts";
+import type { Profile } from "../profiles.ts";
+import { bucketSlices, rowSlices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
-export function planBuffers(layer: SoftmaxPlan): BufferPlan[] {
+export function planBuffers(layer: SoftmaxPlan, profile: Profile): BufferPlan[] {
   const { batch, inputs, k, candidates, selection, tensors } = layer;
   return [
     { name: "x", role: "input", bytes: batch * inputs * 4 },
-    ...tensors.map(({ role, bytes }): BufferPlan => ({ name: role, role: "weight", bytes })),
+    ...tensors.map(({ role, bytes }): BufferPlan => {
+      const slices = sliceBytes(role === "exact" ? rowSlices(layer, profile) : bucketSlices(layer, profile), bytes);
+      return { name: role, role: "weight", bytes, ...(slices.length > 1 && { slices }) };
+    }),
     { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(layer) * 16 },
     { name: "largest", role: "scratch", bytes: batch * 4 },
     { name: "survivors", role: "scratch", bytes: batch * selection.buckets * selection.keep * 8 },

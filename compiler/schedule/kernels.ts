@@ -1,10 +1,11 @@
 // Each kernel on its own: its grid, its bindings, what it keeps in workgroup memory, and the numbers and choices that its
 // template receives.
 
-import type { BindingPlan, KernelPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, KernelPlan, LaunchPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
+import type { Stage } from "../lower.ts";
+import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
-import { exactStride } from "../tile.ts";
 import {
   binding,
   exactBinding,
@@ -16,6 +17,7 @@ import {
   tokenChunks,
   tokenCodes,
 } from "./buffers.ts";
+import { bucketSlices, launchesOf, rowSlices } from "./slices.ts";
 
 /** Invocations of the workgroup behind the survivors: one per bin of its 8-bit radix histogram. */
 const RESCORE_LANES = 256;
@@ -49,7 +51,7 @@ function scheduleQuantize(context: Context): KernelPlan {
   return kernel(context, {
     stem: "quantize",
     workgroupSize: layer.tiling.lanes,
-    workgroups: [layer.batch, 1, 1],
+    launches: [{ workgroups: [layer.batch, 1, 1] }],
     bindings: [
       inputBinding(layer),
       { ...tokenCodes(layer), access: "read_write" },
@@ -90,11 +92,14 @@ function scheduleScoreSelect(context: Context): KernelPlan {
     bindings.push({ ...tokenCodes(layer), access: "read" }, { ...largest(layer), access: "read" });
   else bindings.push(inputBinding(layer));
   bindings.push(...scoredBindings(layer), survivorsBinding(layer, "read_write"));
+  const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
+  const sliced = launches.length > 1;
+  if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
 
   return kernel(context, {
     stem: "score_select",
     workgroupSize: tiling.lanes,
-    workgroups: [selection.buckets, 1, 1],
+    launches,
     bindings,
     variables,
     constants: {
@@ -116,6 +121,7 @@ function scheduleScoreSelect(context: Context): KernelPlan {
         }),
     },
     choices: {
+      sliced,
       int8,
       quantizesHere,
       keptInWorkgroup,
@@ -133,41 +139,56 @@ function scheduleScoreSelect(context: Context): KernelPlan {
 function scheduleRescoreTopk(context: Context): KernelPlan {
   const { layer, profile, fused } = context;
   const { batch, inputs, k, candidates, selection } = layer;
-  const rescores = fused.stages.some(({ op }) => op === "rescore");
+  const has = (wanted: Stage["op"]) => fused.stages.some(({ op }) => op === wanted);
+  const [selects, rescores, ranks] = [has("select"), has("rescore"), has("topk")];
   const subgroups = rescores && profile.features.includes("subgroups");
-  const variables: WorkgroupVariable[] = [
-    array("histogram", "atomic<u32>", RESCORE_LANES, 4),
-    array("section_totals", "u32", RESCORE_LANES / 16, 4),
-    variable("digit", "vec3<u32>", 12),
-    variable("collected", "atomic<u32>", 4),
-  ];
+  const slices = rowSlices(layer, profile);
+  const sliced = rescores && slices.each < slices.total;
+
+  const variables: WorkgroupVariable[] = [];
+  if (selects) {
+    variables.push(
+      array("histogram", "atomic<u32>", RESCORE_LANES, 4),
+      array("section_totals", "u32", RESCORE_LANES / 16, 4),
+      variable("digit", "vec3<u32>", 12),
+      variable("collected", "atomic<u32>", 4),
+    );
+  }
   if (rescores && !subgroups) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
-  const chosenInWorkgroup = taken + alignedBytes(candidates * 8) <= profile.limits.maxComputeWorkgroupStorageSize;
+  const fits = taken + alignedBytes(candidates * 8) <= profile.limits.maxComputeWorkgroupStorageSize;
+  // Kernels that share the candidates meet in device memory.
+  const chosenInWorkgroup = selects && ranks && fits;
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
 
-  const bindings: BindingPlan[] = [survivorsBinding(layer, "read")];
+  const bindings: BindingPlan[] = [];
+  if (selects) bindings.push(survivorsBinding(layer, "read"));
   if (rescores) bindings.push(inputBinding(layer), exactBinding(layer));
   if (!chosenInWorkgroup) {
-    bindings.push(binding("chosen", "read_write", "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
+    const access = selects || rescores ? "read_write" : "read";
+    bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
   }
-  bindings.push(
-    binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
-    binding("values", "read_write", "array<f32>", `[${batch}, ${k}] their exact scores`),
-  );
+  if (ranks) {
+    bindings.push(
+      binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
+      binding("values", "read_write", "array<f32>", `[${batch}, ${k}] their exact scores`),
+    );
+  }
+  if (sliced) bindings.push(binding("first_row", "uniform", "u32", "of the slice of this launch"));
   const rowQuads = exactStride(layer) / 4;
   return kernel(context, {
-    stem: rescores ? "rescore_topk" : "topk",
+    stem: [!ranks && selects && "select", rescores && "rescore", ranks && "topk"].filter(Boolean).join("_"),
     workgroupSize: RESCORE_LANES,
-    workgroups: [batch, 1, 1],
+    launches: sliced ? launchesOf(slices, () => [batch, 1, 1]) : [{ workgroups: [batch, 1, 1] }],
     bindings,
     variables,
     constants: {
       LANES: RESCORE_LANES,
-      SURVIVORS: selection.buckets * selection.keep,
       CANDIDATES: candidates,
-      K: k,
+      ...(selects && { SURVIVORS: selection.buckets * selection.keep }),
+      ...(ranks && { K: k }),
+      ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
         INPUTS: inputs,
         QUADS: rowQuads,
@@ -176,7 +197,11 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
       }),
     },
     choices: {
+      selects,
       rescores,
+      ranks,
+      meets: rescores || ranks,
+      sliced,
       subgroups,
       chosenInWorkgroup,
       guarded: inputs < rowQuads * 4,
@@ -195,7 +220,7 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
 interface KernelParts {
   readonly stem: string;
   readonly workgroupSize: number;
-  readonly workgroups: readonly [number, number, number];
+  readonly launches: readonly LaunchPlan[];
   readonly bindings: readonly BindingPlan[];
   readonly variables: readonly WorkgroupVariable[];
   readonly constants: Readonly<Record<string, number>>;
@@ -209,7 +234,7 @@ function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPl
     template: fused.template,
     stages: fused.stages.map((stage) => (stage.op === "select" ? `select ${stage.from}` : stage.op)),
     workgroupSize: parts.workgroupSize,
-    workgroups: parts.workgroups,
+    launches: parts.launches,
     workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
     bindings: parts.bindings,
     workgroupVariables: parts.variables,

@@ -20,7 +20,8 @@ export function limitProblems(
       fix: 'Use quantized({ …, activations: "f32" }), or fewer bits',
     });
   }
-  for (const { name: buffer, bytes } of buffers) {
+  for (const { name: buffer, bytes: whole, slices } of buffers) {
+    const bytes = Math.max(...(slices ?? [whole]));
     if (bytes <= limits.maxStorageBufferBindingSize) continue;
     problems.push({
       code: "HIRE-PLAN-001",
@@ -33,7 +34,11 @@ export function limitProblems(
       { what: "bytes of workgroup memory", used: each.workgroupBytes, most: limits.maxComputeWorkgroupStorageSize },
       { what: "invocations", used: each.workgroupSize, most: limits.maxComputeInvocationsPerWorkgroup },
       { what: "storage buffers", used: each.bindings.length, most: limits.maxStorageBuffersPerShaderStage },
-      { what: "workgroups", used: Math.max(...each.workgroups), most: limits.maxComputeWorkgroupsPerDimension },
+      {
+        what: "workgroups",
+        used: Math.max(...each.launches.flatMap(({ workgroups }) => workgroups)),
+        most: limits.maxComputeWorkgroupsPerDimension,
+      },
     ];
     for (const { what, used, most } of needs) {
       if (used <= most) continue;

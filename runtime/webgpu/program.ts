@@ -44,6 +44,8 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
+const BUFFER_TYPES = { read: "read-only-storage", read_write: "storage", uniform: "uniform" } as const;
+
 /**
  * @throws HireError HIRE-RUN-003 when the device refuses the source, naming kernel, file and line.
  */
@@ -56,7 +58,7 @@ export async function compileKernel(device: GPUDevice, plan: KernelPlan, source:
     entries: plan.bindings.map(({ access }, binding) => ({
       binding,
       visibility: STAGE_COMPUTE,
-      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+      buffer: { type: BUFFER_TYPES[access] },
     })),
   });
   // Closed before anything is awaited: error scopes are a stack that all users of the device share.

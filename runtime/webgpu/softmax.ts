@@ -53,12 +53,13 @@ export async function createGpuSoftmax(
   const guard = createGuard(device);
   const owned = await guard.issue(`allocating layer "${name}"`, () => allocate(device, name, program));
   const destroy = () => {
-    for (const buffer of Object.values(owned)) buffer.destroy();
+    for (const buffer of Object.values(owned).flat()) buffer.destroy();
   };
   try {
     for (const tensor of plan.tensors) {
       const data = await readWeights(weights, tensor);
-      await guard.issue(`uploading "${tensor.name}"`, () => upload(device, owned[tensor.role]!, data));
+      const { slices = [tensor.bytes] } = program.buffers.find(({ name }) => name === tensor.role)!;
+      await guard.issue(`uploading "${tensor.name}"`, () => uploadSlices(device, owned[tensor.role]!, slices, data));
     }
   } catch (thrown) {
     destroy();
@@ -67,11 +68,15 @@ export async function createGpuSoftmax(
 
   const encode = (encoder: GPUCommandEncoder, external: SoftmaxBuffers) => {
     for (const buffer of program.buffers) checkExternal(name, buffer, external);
+    const buffersOf = (launch: number) => (buffer: string) =>
+      external[buffer as keyof SoftmaxBuffers] ?? owned[buffer]![Math.min(launch, owned[buffer]!.length - 1)]!;
     const pass = encoder.beginComputePass({ label: name });
     for (const { plan: kernel, pipeline, layout } of kernels) {
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup(device, kernel, layout, { ...owned, ...external }));
-      pass.dispatchWorkgroups(...kernel.workgroups);
+      kernel.launches.forEach(({ workgroups }, launch) => {
+        pass.setBindGroup(0, bindGroup(device, kernel, layout, buffersOf(launch)));
+        pass.dispatchWorkgroups(...workgroups);
+      });
     }
     pass.end();
   };
@@ -83,29 +88,40 @@ export async function createGpuSoftmax(
   };
 }
 
-/** The buffers that the layer owns, by name: weights and scratch. */
-function allocate(device: GPUDevice, layer: string, { buffers }: LayerProgram): Record<string, GPUBuffer> {
-  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST;
-  return Object.fromEntries(
-    buffers
-      .filter(({ role }) => role === "weight" || role === "scratch")
-      .map(({ name, bytes }) => [
-        name,
-        device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage }),
-      ]),
-  );
+/**
+ * The buffers that the layer owns, by name: weights and scratch, of which the sliced have one buffer per launch, and the
+ * uniforms that tell a launch its slice.
+ */
+function allocate(device: GPUDevice, layer: string, { buffers, kernels }: LayerProgram): Record<string, GPUBuffer[]> {
+  const create = (name: string, bytes: number, usage: number) =>
+    device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage: usage | BUFFER_USAGE.COPY_DST });
+  const owned: Record<string, GPUBuffer[]> = {};
+  for (const { name, role, bytes, slices } of buffers) {
+    if (role !== "weight" && role !== "scratch") continue;
+    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, BUFFER_USAGE.STORAGE));
+  }
+  for (const { bindings, launches } of kernels) {
+    const uniform = bindings.find(({ access }) => access === "uniform");
+    if (!uniform) continue;
+    owned[uniform.name] = launches.map(({ first = 0 }) => {
+      const buffer = create(uniform.name, 4, BUFFER_USAGE.UNIFORM);
+      device.queue.writeBuffer(buffer, 0, new Uint32Array([first]));
+      return buffer;
+    });
+  }
+  return owned;
 }
 
 function bindGroup(
   device: GPUDevice,
   { name, bindings }: CompiledKernel["plan"],
   layout: GPUBindGroupLayout,
-  buffers: Readonly<Record<string, GPUBuffer>>,
+  bufferOf: (name: string) => GPUBuffer,
 ): GPUBindGroup {
   return device.createBindGroup({
     label: name,
     layout,
-    entries: bindings.map((each, binding) => ({ binding, resource: { buffer: buffers[each.name]! } })),
+    entries: bindings.map((each, binding) => ({ binding, resource: { buffer: bufferOf(each.name) } })),
   });
 }
 
@@ -170,6 +186,20 @@ function checkExternal(layer: string, { name, role, bytes }: BufferPlan, externa
     code: "HIRE-RUN-002",
     message: `Buffer "${name}" of layer "${layer}" ${given}, but needs ${bytes} bytes and STORAGE`,
     fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
+  });
+}
+
+/** Fills the slices of a tensor in order; each holds its share of the bytes. */
+function uploadSlices(
+  device: GPUDevice,
+  slices: readonly GPUBuffer[],
+  sizes: readonly number[],
+  data: Uint8Array,
+): void {
+  let offset = 0;
+  slices.forEach((buffer, slice) => {
+    upload(device, buffer, data.subarray(offset, offset + sizes[slice]!));
+    offset += sizes[slice]!;
   });
 }
 

@@ -39,7 +39,7 @@ export async function runKernels(
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroups(...kernel.workgroups);
+    pass.dispatchWorkgroups(...kernel.launches[0]!.workgroups);
     pass.end();
   }
   const copies = new Map<string, GPUBuffer>();
