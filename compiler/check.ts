@@ -20,9 +20,9 @@ const MAX_EXTENT = 2 ** 24;
 export function check(spec: Pick<LoadedSpec, "model" | "sites"> & Partial<LoadedSpec>): CheckedModel {
   const reader = new Reader(spec);
   const { name, layers } = spec.model.options;
-  if (typeof name !== "string" || !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || name.length > 64) {
+  if (typeof name !== "string" || !/^[a-z0-9]+([.-][a-z0-9]+)*$/.test(name) || name.length > 64) {
     reader.report("HIRE-SPEC-006", `${show(name)} cannot name a model`, {
-      fix: "Use lower-case letters, digits and single dashes, at most 64; the name becomes a folder",
+      fix: "Use lower-case letters, digits, single dots and dashes, at most 64; the name becomes a folder",
       span: reader.argument(spec.model, 0),
     });
   }

@@ -14,7 +14,7 @@ const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOpt
 
 /**
  * Names a model and its layers. A spec file exports the result as its default.
- * @param name the folder of the compiled output: lower-case letters, digits and dashes.
+ * @param name the folder of the compiled output: lower-case letters, digits, dots and dashes.
  * @param layers by name; a layer's name becomes part of file, kernel and tensor names.
  */
 export const defineModel: (name: string, layers: Readonly<Record<string, Layer>>) => Model = (

@@ -205,7 +205,6 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
       subgroups,
       chosenInWorkgroup,
       guarded: inputs < rowQuads * 4,
-      staged: false,
       ...dtypeChoices(layer),
     },
   });

@@ -26,7 +26,7 @@ export function limitProblems(
     problems.push({
       code: "HIRE-PLAN-001",
       message: `Layer "${name}": buffer "${buffer}" has ${bytes} bytes, but ${profile} binds at most ${limits.maxStorageBufferBindingSize}`,
-      fix: "Use fewer rows or inputs, or a narrower dtype; this version does not slice a matrix over bindings",
+      fix: "Lower batch, k, candidates or inputs; matrices are sliced over bindings, other buffers and single rows are not",
     });
   }
   for (const each of kernels) {

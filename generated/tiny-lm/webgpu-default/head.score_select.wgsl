@@ -62,8 +62,8 @@ fn head_score_select(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(lo
 
   for (var tile = 0u; tile < TILES; tile++) {
     let row = (tile * LANES + lane) * BUCKETS + bucket;
-    let scores = score_tile(bucket * TILES + tile, lane);
-    let row_scale = row_scales[(bucket * TILES + tile) * LANES + lane];
+    let scores = score_tile(workgroup_id.x * TILES + tile, lane);
+    let row_scale = row_scales[(workgroup_id.x * TILES + tile) * LANES + lane];
     for (var token = 0u; token < BATCH; token++) {
       var key = order_key(f32(scores[token]) * row_scale);
       // A token with NaN or infinity has no codes: every row ties, as NaN.

@@ -2,9 +2,13 @@
 // Model tiny-lm, layer head, kernel head_rescore_topk, profile webgpu-subgroups.
 // Stages: select survivors -> rescore -> topk.
 //
-// Finds the CANDIDATES best survivors of a token, computes their exact scores, and writes the K best in order.
+// Finds the CANDIDATES best survivors of a token.
+// Computes the exact scores of those.
+// Writes the K best of them, in order.
 // Launch: one workgroup of LANES invocations per token.
-// Reads the survivors a few times, from cache, and the exact rows of the candidates once; writes K indices and values.
+// Reads the survivors a few times, from cache.
+// Reads the exact rows of the candidates once.
+// Writes K indices and values.
 
 enable subgroups;
 
@@ -12,9 +16,9 @@ const LANES = 256u;
 const SURVIVORS = 512u;
 const CANDIDATES = 128u;
 const K = 32u;
+const LOWEST_KEY = 0x007fffffu; // of -infinity
 const INPUTS = 256u;
 const CHUNKS = 32u; // of 16 bytes per exact row
-const LOWEST_KEY = 0x007fffffu; // of -infinity
 
 @group(0) @binding(0) var<storage, read> survivors: array<vec2<u32>>; // [8, 128, 4] token, bucket, rank: key and row
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [8, 256] tokens
@@ -37,11 +41,11 @@ fn head_rescore_topk(
   @builtin(subgroup_size) subgroup_size: u32,
 ) {
   let token = workgroup_id.x;
-  let first = token * SURVIVORS;
   let base = 0u;
 
   // Radix selection of the CANDIDATES best (key, row) pairs, eight bits at a time: `wanted` holds the bits found so far of
   // the worst pair that is still taken. The key's bits decide, then the complement of the row's: ties go to the lower row.
+  let first = token * SURVIVORS;
   var wanted = vec2<u32>();
   var mask = vec2<u32>();
   var missing = CANDIDATES;

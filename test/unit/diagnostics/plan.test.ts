@@ -10,7 +10,7 @@ import { emit } from "../../../compiler/emit.ts";
 import { compareFolder, compileModel, write } from "../../../compiler/index.ts";
 import { PROFILES, type Profile } from "../../../compiler/profiles.ts";
 import { verify } from "../../../compiler/verify.ts";
-import { defineModel, dense, quantized, type SoftmaxOptions, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax } from "../../../dsl/index.ts";
 import { readCompiledFolder } from "../../../runtime/node/compiled-folder.ts";
 import { asPlan } from "../../../runtime/plan.ts";
 import { loadModel } from "../../../runtime/webgpu/model.ts";
@@ -28,12 +28,13 @@ afterEach(() => rm(folder, { recursive: true }));
 
 describe("a layer that no kernel can serve is refused while compiling", () => {
   test("HIRE-PLAN-001 names the buffer that is larger than a binding, and both sizes", async () => {
-    const { code, diagnostics } = await failureOf(() => compileModel(modelOf({ inputs: 4096, rows: 128256 })));
+    const greedy = { inputs: 64, rows: 2_000_000, k: 1_000_000, candidates: 2_000_000, select: exact(), batch: 16 };
+    const { code, diagnostics } = await failureOf(() => compileModel(modelOf(greedy)));
     expect(code).toBe("HIRE-PLAN-001");
     expect(diagnostics.map(({ message }) => message)).toContain(
-      `Layer "head": buffer "exact" has ${128256 * 4096 * 2} bytes, but webgpu-subgroups binds at most 134217728`,
+      `Layer "head": buffer "chosen" has ${2_000_000 * 8 * 16} bytes, but webgpu-subgroups binds at most 134217728`,
     );
-    expect(diagnostics.some(({ message }) => message.includes('buffer "codes"'))).toBe(true);
+    expect(diagnostics.some(({ message }) => message.includes('buffer "survivors"'))).toBe(true);
   });
 
   test.each([
@@ -222,7 +223,7 @@ test("a folder that only held orphans is removed with them", async () => {
   expect((await readdir(folder)).sort()).toEqual(["plan.json", "webgpu-default"]);
 });
 
-test("dense layers are subject to the same limits", async () => {
-  const { code } = await failureOf(() => compileModel(modelOf({ estimator: dense(), inputs: 8192, rows: 65536 })));
+test("HIRE-PLAN-001 when a single bucket of a sliced matrix is larger than a binding", async () => {
+  const { code } = await failureOf(() => compileModel(modelOf({ estimator: dense(), inputs: 2 ** 22, rows: 64 })));
   expect(code).toBe("HIRE-PLAN-001");
 });
