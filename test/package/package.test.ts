@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -19,6 +19,18 @@ export default defineModel("small", {
   head: softmax({ inputs: 32, rows: 200, dtype: "f32", weight: "w", estimator: quantized({ bits: 8 }), k: 4 }),
 });
 `;
+
+it("has a lockfile that holds every platform's packages, without which npm ci refuses it", async () => {
+  const { packages } = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>;
+  };
+  const locked = new Set(Object.keys(packages).map((path) => path.split("node_modules/").at(-1)));
+  const optional = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.keys(optionalDependencies),
+  );
+  expect(optional.filter((name) => !locked.has(name))).toEqual([]);
+  expect(Object.values(packages).filter(({ resolved }) => resolved !== undefined)).toEqual([]);
+});
 
 describe("the packed package", () => {
   it("ships the built code, the templates and the documentation, and nothing of the tests or examples", () => {
