@@ -24,15 +24,18 @@ export interface Selection {
   readonly candidates: readonly number[];
 }
 
-/** The order of results: NaN first, larger first; values below 2^-126 in magnitude count as 0; ties to the lower row. */
+/** The order of results: NaN first, larger first; values below 2^-126 in magnitude count as 0, values beyond
+ * f32 as infinite; ties to the lower row. */
 export function better(a: number, rowA: number, b: number, rowB: number): boolean {
   const [x, y] = [settled(a), settled(b)];
   if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) && (!Number.isNaN(y) || rowA < rowB);
   return x > y || (x === y && rowA < rowB);
 }
 
+/** A value as f32 results show it: too small is 0, too large is infinite. */
 function settled(value: number): number {
-  return Math.abs(value) < 2 ** -126 ? 0 : value;
+  if (Math.abs(value) < 2 ** -126) return 0;
+  return Number.isFinite(Math.fround(value)) ? value : Math.fround(value);
 }
 
 export async function createReferenceSoftmax(
