@@ -105,10 +105,12 @@ function bestOf(candidates: readonly number[], cost: (candidate: number) => numb
 }
 
 function squaredError(weights: Float32Array, begin: number, count: number, codeMax: number, scale: number): number {
+  // A product instead of a quotient, and comparisons instead of Math.min: this loop is most of the time of packing.
+  const inverse = 1 / scale;
   let sum = 0;
   for (let i = begin; i < begin + count; i++) {
     const weight = weights[i]!;
-    const error = weight - codeOf(weight, codeMax, scale) * scale;
+    const error = weight - codeOf(weight * inverse, codeMax) * scale;
     sum += error * error;
   }
   return sum;
@@ -122,10 +124,12 @@ function encode(
   scale: number,
   codes: Int8Array,
 ): void {
-  for (let i = begin; i < begin + count; i++) codes[i] = codeOf(weights[i]!, codeMax, scale);
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  for (let i = begin; i < begin + count; i++) codes[i] = codeOf(weights[i]! * inverse, codeMax);
 }
 
-function codeOf(weight: number, codeMax: number, scale: number): number {
-  if (scale === 0) return 0;
-  return Math.max(-codeMax, Math.min(codeMax, Math.round(weight / scale)));
+/** The nearest code to a weight in units of its scale. */
+function codeOf(units: number, codeMax: number): number {
+  const code = Math.floor(units + 0.5);
+  return code > codeMax ? codeMax : code < -codeMax ? -codeMax : code;
 }
