@@ -144,6 +144,32 @@ describe("hirec check", () => {
   });
 });
 
+describe("hirec explain", () => {
+  it("shows the same for a spec and for its compiled folder, in 80 columns", async () => {
+    await hirec("compile", "small.hire.ts");
+    const ofSpec = await hirec("explain", "small.hire.ts");
+    const ofFolder = await hirec("explain", "generated/small");
+    expect(ofSpec).toEqual(ofFolder);
+    expect(ofSpec.stdout).toMatch(
+      /^small, from small.hire.ts\n\nlayer head\n +computes +softmax: the 4 best of 200 rows/,
+    );
+    expect(ofSpec.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const { model, layers } = JSON.parse((await hirec("explain", "generated/small", "--json")).stdout) as never;
+    expect({ model, layers }).toMatchObject({ model: "small", layers: [{ layer: "head", reads: [{ batch: 1 }] }] });
+  });
+
+  it("prints the page of a code, and names near codes for one that does not exist", async () => {
+    const page = await hirec("explain", "HIRE-SPEC-011");
+    expect(page).toMatchObject({ code: 0, stdout: expect.stringContaining("k is larger than candidates\n\nWhat it") });
+    expect(JSON.parse((await hirec("explain", "spec-011", "--json")).stdout)).toMatchObject({
+      code: "HIRE-SPEC-011",
+      text: expect.stringContaining("## What to do"),
+    });
+    const unknown = await hirec("explain", "HIRE-SPEC-11");
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("Did you mean HIRE-SPEC-011") });
+  });
+});
+
 describe("hirec pack and hirec run", () => {
   it("pack and run a module on the reference and on the software adapter with the same, right answer", async () => {
     await hirec("compile", "small.hire.ts");
@@ -217,7 +243,7 @@ describe("hirec pack and hirec run", () => {
 });
 
 describe("the command line", () => {
-  it.each(["compile", "check", "pack", "run", "doctor"])("%s has help with an example", async (command) => {
+  it.each(["compile", "check", "explain", "pack", "run", "doctor"])("%s has help with an example", async (command) => {
     const { code, stdout } = await hirec(command, "--help");
     expect(code).toBe(0);
     expect(stdout).toMatch(/Examples:\n +hirec/);
