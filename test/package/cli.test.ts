@@ -58,14 +58,15 @@ describe("hirec compile", () => {
   it("writes a folder per model, then only what changed, and removes what is emitted no longer", async () => {
     expect(await hirec("compile", "small.hire.ts")).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining("5 written, 0 unchanged"),
+      stdout: expect.stringContaining("6 written, 0 unchanged"),
     });
-    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 5 unchanged");
+    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 6 unchanged");
     const kernel = join(folder, "generated/small/webgpu-default/head.score_select.wgsl");
     await writeFile(join(folder, "generated/small/old.wgsl"), await readFile(kernel));
     await writeFile(join(folder, "generated/small/notes.txt"), "mine");
-    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 5 unchanged, 1 removed");
+    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 6 unchanged, 1 removed");
     expect((await readdir(join(folder, "generated/small"))).sort()).toEqual([
+      "index.ts",
       "notes.txt",
       "plan.json",
       "webgpu-default",
@@ -113,7 +114,7 @@ describe("hirec compile", () => {
 
   it("compiles for one profile when asked, and says which there are when asked for another", async () => {
     await hirec("compile", "small.hire.ts", "--out", "one", "--profile", "webgpu-default");
-    expect((await readdir(join(folder, "one/small"))).sort()).toEqual(["plan.json", "webgpu-default"]);
+    expect((await readdir(join(folder, "one/small"))).sort()).toEqual(["index.ts", "plan.json", "webgpu-default"]);
     const { code, stderr } = await hirec("compile", "small.hire.ts", "--profile", "webgpu-9000");
     expect({ code, stderr }).toMatchObject({
       code: 1,
