@@ -45,8 +45,10 @@ function writeLayer(writer: CodeBlockWriter, name: string, layer: SoftmaxPlan): 
   writer.writeLine(`${name}: { ${properties.join(", ")} },`);
 }
 
-/** `tiny-lm` becomes `TinyLm`; a name that starts with a digit gets `Model` in front. */
+/** `tiny-lm` becomes `TinyLm` and `llama-3.2-1b` `Llama3_2_1b`; a name that starts with a digit gets `Model` in front. */
 function typeName(model: string): string {
-  const name = model.replace(/(?:^|-)(.)/g, (_, letter: string) => letter.toUpperCase());
+  const name = model
+    .replace(/(?<=\d)[.-](?=\d)/g, "_")
+    .replace(/(?:^|[.-])(.)/g, (_, letter: string) => letter.toUpperCase());
   return /^\d/.test(name) ? `Model${name}` : name;
 }

@@ -19,7 +19,7 @@ const ODD = `import { defineModel, dense, softmax } from "hirec";
 const layer = softmax({ inputs: 32, rows: 200, dtype: "f32", weight: "w", estimator: dense(), k: 1 });
 export default defineModel(NAME, { default: layer, constructor: layer, if: layer });
 `;
-const ODD_NAMES = ["7b", "promise", "typed-model", "hirec"];
+const ODD_NAMES = ["7b", "promise", "typed-model", "hirec", "llama-3.2-1b"];
 
 let installed: InstalledPackage;
 const at = (file: string) => join(installed.project, file);
@@ -128,7 +128,13 @@ ${wrong.map((line) => `// @ts-expect-error\n${line};`).join("\n")}
   });
 
   it("stand for models and layers of any name", async () => {
-    const uses = { "7b": "Model7b", promise: "Promise", "typed-model": "TypedModel", hirec: "Hirec" };
+    const uses = {
+      "7b": "Model7b",
+      promise: "Promise",
+      "typed-model": "TypedModel",
+      hirec: "Hirec",
+      "llama-3.2-1b": "Llama3_2_1b",
+    };
     const lines = Object.entries(uses).map(
       ([model, name]) => `import { load${name}, type ${name} as Type${name} } from "./generated/${model}/index.ts";
 export const use${name} = async (...args: Parameters<typeof load${name}>): globalThis.Promise<1> => {

@@ -67,6 +67,16 @@ describe("an explanation of a layer", () => {
 `);
   });
 
+  it("counts a launch per slice where a matrix exceeds one binding", () => {
+    const { layer, text } = explain({ rows: 131072, inputs: 2048, batch: 1 }, "head", { profiles: ["webgpu-default"] });
+    const [{ kernels } = { kernels: [] }] = layer.programs;
+    const launches = kernels.reduce((sum, kernel) => sum + kernel.launches.length, 0);
+    expect(launches).toBeGreaterThan(kernels.length);
+    expect(text).toContain(`webgpu-default: ${launches} launches`);
+    expect(text).toContain("\n    4 slices, each 1 workgroup × 256, 1.02 KB of workgroup memory\n");
+    expect(text).toMatch(/\n {2}head_topk\n {4}topk\n {4}1 workgroup × 256$/);
+  });
+
   it("says what a dense layer does without an estimator", () => {
     const { layer, text } = explain({ estimator: dense(), candidates: undefined as never, batch: 1 });
     expect(layer.reads).toEqual([{ batch: 1, score: 2 ** 22, rescore: 0, total: 2 ** 22, dense: 2 ** 22, ratio: 1 }]);

@@ -1,5 +1,6 @@
 // An explanation as people read it, in 80 columns.
 
+import type { LaunchPlan } from "../../../runtime/plan.ts";
 import { formatBytes } from "../report.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation, Reads } from "./model.ts";
 
@@ -75,19 +76,32 @@ function readsTable(reads: readonly Reads[]): string[] {
 }
 
 function formatProgram({ profile, kernels, scratchBytes, inputBytes, outputBytes }: ProgramExplanation): string[] {
-  const launches = kernels.length === 1 ? "1 launch" : `${kernels.length} launches`;
+  const count = kernels.reduce((sum, { launches }) => sum + launches.length, 0);
+  const total = count === 1 ? "1 launch" : `${count} launches`;
   const io = formatBytes(inputBytes + outputBytes);
   return [
-    `  ${profile}: ${launches}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
-    ...kernels.flatMap(({ name, stages, workgroups, workgroupSize, workgroupBytes }) => [
+    `  ${profile}: ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
+    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => [
       `  ${name}`,
       `    ${stages.join(" -> ")}`,
-      `    ${grid(workgroups)} workgroups × ${workgroupSize}, ${formatBytes(workgroupBytes)} of workgroup memory`,
+      `    ${grids(launches)} × ${workgroupSize}${workgroupMemory(workgroupBytes)}`,
     ]),
   ];
 }
 
+/** The grid of a kernel; a kernel that works on slices has a launch for each. */
+function grids(launches: readonly LaunchPlan[]): string {
+  const [first, ...rest] = [...new Set(launches.map(({ workgroups }) => grid(workgroups)))];
+  const shown = rest.length === 0 ? first : `up to ${first}`;
+  return launches.length === 1 ? shown! : `${launches.length} slices, each ${shown}`;
+}
+
 function grid(workgroups: readonly number[]): string {
   const last = workgroups.findLastIndex((extent) => extent > 1);
-  return workgroups.slice(0, Math.max(1, last + 1)).join(" × ");
+  const shown = workgroups.slice(0, Math.max(1, last + 1)).join(" × ");
+  return shown === "1" ? "1 workgroup" : `${shown} workgroups`;
+}
+
+function workgroupMemory(bytes: number): string {
+  return bytes === 0 ? "" : `, ${formatBytes(bytes)} of workgroup memory`;
 }

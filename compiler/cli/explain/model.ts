@@ -54,7 +54,7 @@ export interface ProgramExplanation {
   /** In launch order. */
   readonly kernels: readonly Pick<
     KernelPlan,
-    "name" | "file" | "stages" | "workgroups" | "workgroupSize" | "workgroupBytes"
+    "name" | "file" | "stages" | "launches" | "workgroupSize" | "workgroupBytes"
   >[];
 }
 
@@ -100,11 +100,11 @@ function explainProgram(layer: string, { profile, target, layers }: Program): Pr
     scratchBytes: bytesOf("scratch"),
     inputBytes: bytesOf("input"),
     outputBytes: bytesOf("output"),
-    kernels: kernels.map(({ name, file, stages, workgroups, workgroupSize, workgroupBytes }) => ({
+    kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes }) => ({
       name,
       file,
       stages,
-      workgroups,
+      launches,
       workgroupSize,
       workgroupBytes,
     })),
