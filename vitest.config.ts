@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^hirec$/, replacement: source("dsl/index.ts") },
       { find: /^hirec\/compiler$/, replacement: source("compiler/index.ts") },
+      { find: /^hirec\/testing$/, replacement: source("compiler/testing.ts") },
       { find: /^hirec\/runtime$/, replacement: source("runtime/index.ts") },
       { find: /^hirec\/runtime\/node$/, replacement: source("runtime/node/index.ts") },
     ],

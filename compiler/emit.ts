@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { PLAN_FORMAT, type Plan, type Program, type SoftmaxPlan } from "../runtime/plan.ts";
+import { bindings } from "./bindings.ts";
 import { fuse } from "./fuse.ts";
 import { lower } from "./lower.ts";
 import type { CheckedModel } from "./model.ts";
@@ -13,7 +14,7 @@ import { verify } from "./verify.ts";
 
 export interface CompiledModel {
   readonly plan: Plan;
-  /** Text by path below the compiled folder; `plan.json` and one source per kernel and profile. */
+  /** Text by path below the compiled folder: `plan.json`, the bindings `index.ts`, one source per kernel and profile. */
   readonly files: ReadonlyMap<string, string>;
 }
 
@@ -33,7 +34,10 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
     programs,
   });
 
-  const files = new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`]]);
+  const files = new Map([
+    ["plan.json", `${JSON.stringify(plan, null, 2)}\n`],
+    ["index.ts", bindings(plan)],
+  ]);
   for (const { profile, layers: layerPrograms } of plan.programs) {
     for (const [layer, { kernels }] of Object.entries(layerPrograms)) {
       for (const kernel of kernels) {

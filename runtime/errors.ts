@@ -9,7 +9,7 @@ export interface SourceSpan {
 }
 
 export interface Diagnostic {
-  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…` or `HIRE-RUN-…`. */
+  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…`, `HIRE-RUN-…` or `HIRE-CLI-…`. */
   readonly code: string;
   /** What is wrong, as one sentence without a full stop. */
   readonly message: string;

@@ -8,3 +8,16 @@ export { asPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts"
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
 export { type CompiledSources, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
+export {
+  type BufferOf,
+  type CompiledParts,
+  type LayerShapes,
+  type SoftmaxShape,
+  type TypedBuffers,
+  type TypedLoader,
+  type TypedModel,
+  type TypedOptions,
+  type TypedResult,
+  type TypedSoftmax,
+  typedLoader,
+} from "./webgpu/typed-model.ts";

@@ -32,7 +32,7 @@ export async function diagnose(): Promise<readonly Finding[]> {
   findings.push({
     name: "compiler",
     state: "works",
-    detail: `${Object.keys(trial.compiled.sources).length - 1} kernels from a small model`,
+    detail: `${Object.keys(trial.compiled.sources).filter((file) => file.endsWith(".wgsl")).length} kernels from a small model`,
   });
   findings.push(await attempt("WGSL validation", "absent", () => validate(trial.compiled)));
   for (const [choice, name] of [

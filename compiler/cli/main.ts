@@ -7,6 +7,7 @@ import { hideBin } from "yargs/helpers";
 import { checkCommand } from "./commands/check.ts";
 import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { packCommand } from "./commands/pack.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { EXIT } from "./report.ts";
@@ -19,6 +20,7 @@ const parser = yargs(hideBin(process.argv))
   .option("json", { describe: "Print one JSON object", type: "boolean", default: false })
   .command(compileCommand)
   .command(checkCommand)
+  .command(explainCommand)
   .command(packCommand)
   .command(runModuleCommand)
   .command(doctorCommand)

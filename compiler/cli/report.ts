@@ -16,18 +16,15 @@ export function exitCodeOf(diagnostics: readonly Diagnostic[]): number {
 }
 
 /** One diagnostic as text: what, where with a code frame, and the fix. */
-export function formatDiagnostic({ code, message, fix, span }: Diagnostic, color = useColor()): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) => (color ? styleText(style, text) : text);
+export function formatDiagnostic({ code, message, fix, span }: Diagnostic, color = wantsColor(process.stderr)): string {
+  const paint = painter(color);
   const lines = [`${paint(["bold", "red"], `error ${code}`)}${paint("bold", `: ${message}`)}`];
   if (span) lines.push(...codeFrame(span, paint));
   lines.push(`  ${paint("cyan", "fix")}: ${fix}`, paint("dim", `  see docs/diagnostics/${code}.md`));
   return lines.join("\n");
 }
 
-function codeFrame(
-  span: SourceSpan,
-  paint: (style: Parameters<typeof styleText>[0], text: string) => string,
-): string[] {
+function codeFrame(span: SourceSpan, paint: Paint): string[] {
   const { file, line, column, length } = span;
   const path = relative(process.cwd(), file);
   const place = `  ${paint("blue", "-->")} ${path.startsWith("..") ? file : path}:${line}:${column}`;
@@ -53,14 +50,24 @@ function codeFrame(
   return [place, ...frame];
 }
 
-function useColor(): boolean {
-  return Boolean(process.stderr.isTTY) && !process.env.NO_COLOR;
+type Style = Parameters<typeof styleText>[0];
+export type Paint = (style: Style, text: string) => string;
+
+/** Styles text, or leaves it as it is. */
+export function painter(color: boolean): Paint {
+  // Node would look at standard output by itself, whatever stream the text is for.
+  return (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
+}
+
+export function wantsColor(stream: NodeJS.WriteStream): boolean {
+  return Boolean(stream.isTTY) && !process.env.NO_COLOR;
 }
 
 /** A byte count for people. */
 export function formatBytes(bytes: number): string {
-  const units = ["B", "KB", "MB", "GB"];
+  const units = ["B", "KB", "MB", "GB", "TB"];
   let [value, unit] = [bytes, 0];
-  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
+  // What rounds to 1000 is one of the next unit.
+  while (value >= 999.5 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
   return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
 }

@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type CompiledSpec, compareFolder, compile } from "hirec/compiler";
 import { type NodeDevice, requestNullDevice } from "hirec/runtime/node";
+import { goldenTest } from "hirec/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { verify } from "../../compiler/verify.ts";
 import { compileKernel } from "../../runtime/webgpu/program.ts";
@@ -24,21 +25,11 @@ beforeAll(async () => {
   for (const spec of specs) compiled.push(await compile(spec));
 });
 
+for (const spec of specs) goldenTest(relative(process.cwd(), spec), { out: relative(process.cwd(), generated) });
+
 describe("generated/", () => {
   it("has an example to hold", () => {
     expect(specs.length).toBeGreaterThan(0);
-  });
-
-  it("equals what the compiler emits, byte for byte, with no orphans", async () => {
-    for (const { plan, files } of compiled) {
-      const { missing, stale, orphaned } = await compareFolder(join(generated, plan.model), files);
-      expect({ model: plan.model, missing, stale, orphaned }).toEqual({
-        model: plan.model,
-        missing: [],
-        stale: [],
-        orphaned: [],
-      });
-    }
   });
 
   it("holds no folder that no example emits, and no file that hirec did not write", async () => {

@@ -58,14 +58,15 @@ describe("hirec compile", () => {
   it("writes a folder per model, then only what changed, and removes what is emitted no longer", async () => {
     expect(await hirec("compile", "small.hire.ts")).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining("5 written, 0 unchanged"),
+      stdout: expect.stringContaining("6 written, 0 unchanged"),
     });
-    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 5 unchanged");
+    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 6 unchanged");
     const kernel = join(folder, "generated/small/webgpu-default/head.score_select.wgsl");
     await writeFile(join(folder, "generated/small/old.wgsl"), await readFile(kernel));
     await writeFile(join(folder, "generated/small/notes.txt"), "mine");
-    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 5 unchanged, 1 removed");
+    expect((await hirec("compile", "small.hire.ts")).stdout).toContain("0 written, 6 unchanged, 1 removed");
     expect((await readdir(join(folder, "generated/small"))).sort()).toEqual([
+      "index.ts",
       "notes.txt",
       "plan.json",
       "webgpu-default",
@@ -113,7 +114,7 @@ describe("hirec compile", () => {
 
   it("compiles for one profile when asked, and says which there are when asked for another", async () => {
     await hirec("compile", "small.hire.ts", "--out", "one", "--profile", "webgpu-default");
-    expect((await readdir(join(folder, "one/small"))).sort()).toEqual(["plan.json", "webgpu-default"]);
+    expect((await readdir(join(folder, "one/small"))).sort()).toEqual(["index.ts", "plan.json", "webgpu-default"]);
     const { code, stderr } = await hirec("compile", "small.hire.ts", "--profile", "webgpu-9000");
     expect({ code, stderr }).toMatchObject({
       code: 1,
@@ -141,6 +142,32 @@ describe("hirec check", () => {
     expect(stderr).toContain("HIRE-SPEC-011");
     expect(stderr).toContain("HIRE-SPEC-003");
     expect((await hirec("check", "small.hire.ts")).stdout).toBe("small: ok, layers head\n");
+  });
+});
+
+describe("hirec explain", () => {
+  it("shows the same for a spec and for its compiled folder, in 80 columns", async () => {
+    await hirec("compile", "small.hire.ts");
+    const ofSpec = await hirec("explain", "small.hire.ts");
+    const ofFolder = await hirec("explain", "generated/small");
+    expect(ofSpec).toEqual(ofFolder);
+    expect(ofSpec.stdout).toMatch(
+      /^small, from small.hire.ts\n\nlayer head\n +computes +softmax: the 4 best of 200 rows/,
+    );
+    expect(ofSpec.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const { model, layers } = JSON.parse((await hirec("explain", "generated/small", "--json")).stdout) as never;
+    expect({ model, layers }).toMatchObject({ model: "small", layers: [{ layer: "head", reads: [{ batch: 1 }] }] });
+  });
+
+  it("prints the page of a code, and names near codes for one that does not exist", async () => {
+    const page = await hirec("explain", "HIRE-SPEC-011");
+    expect(page).toMatchObject({ code: 0, stdout: expect.stringContaining("k is larger than candidates\n\nWhat it") });
+    expect(JSON.parse((await hirec("explain", "spec-011", "--json")).stdout)).toMatchObject({
+      code: "HIRE-SPEC-011",
+      text: expect.stringContaining("## What to do"),
+    });
+    const unknown = await hirec("explain", "HIRE-SPEC-11");
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("Did you mean HIRE-SPEC-011") });
   });
 });
 
@@ -217,7 +244,7 @@ describe("hirec pack and hirec run", () => {
 });
 
 describe("the command line", () => {
-  it.each(["compile", "check", "pack", "run", "doctor"])("%s has help with an example", async (command) => {
+  it.each(["compile", "check", "explain", "pack", "run", "doctor"])("%s has help with an example", async (command) => {
     const { code, stdout } = await hirec(command, "--help");
     expect(code).toBe(0);
     expect(stdout).toMatch(/Examples:\n +hirec/);

@@ -220,7 +220,7 @@ test("a folder that only held orphans is removed with them", async () => {
   await write(folder, small.files);
   const { orphaned } = await write(folder, compileModel(modelOf({}), { profiles: ["webgpu-default"] }).files);
   expect(orphaned).toEqual(["webgpu-subgroups/head.rescore_topk.wgsl", "webgpu-subgroups/head.score_select.wgsl"]);
-  expect((await readdir(folder)).sort()).toEqual(["plan.json", "webgpu-default"]);
+  expect((await readdir(folder)).sort()).toEqual(["index.ts", "plan.json", "webgpu-default"]);
 });
 
 test("HIRE-PLAN-001 when a single bucket of a sliced matrix is larger than a binding", async () => {

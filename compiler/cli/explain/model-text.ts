@@ -1,0 +1,107 @@
+// An explanation as people read it, in 80 columns.
+
+import type { LaunchPlan } from "../../../runtime/plan.ts";
+import { formatBytes } from "../report.ts";
+import type { LayerExplanation, ModelExplanation, ProgramExplanation, Reads } from "./model.ts";
+
+export function formatModel({ model, spec, layers }: ModelExplanation): string {
+  return [`${model}, from ${spec}`, ...layers.map(formatLayer)].join("\n\n");
+}
+
+function formatLayer(layer: LayerExplanation): string {
+  const { rows, inputs, dtype, k, batch, weightBytes, programs } = layer;
+  const sections = [
+    [
+      `layer ${layer.layer}`,
+      fact("computes", `${layer.kind}: the ${k} best of ${rows} rows × ${inputs} inputs, ${dtype}`),
+      fact("estimator", estimator(layer)),
+      fact("selection", selection(layer)),
+      ...recall(layer),
+      fact("batch", batch === 1 ? "1 token per launch" : `${batch} tokens per launch, weights are read once for all`),
+      fact("weights", `${formatBytes(weightBytes)} on the device, of which the matrix is ${denseBytes(layer)}`),
+    ],
+    readsTable(layer.reads),
+    ...programs.map(formatProgram),
+  ];
+  return sections.map((lines) => lines.join("\n")).join("\n\n");
+}
+
+function fact(name: string, value: string): string {
+  return `  ${name.padEnd(10)} ${value}`;
+}
+
+function estimator({ estimator, scoredBitsPerWeight }: LayerExplanation): string {
+  if (estimator.kind === "dense") return "none: every row is scored with the exact weights";
+  const { bits, group, groups, activations } = estimator;
+  const scales = groups === 1 ? "a scale per row" : `a scale per ${group} inputs`;
+  return `${bits} bits, ${scales}, ${activations} tokens: ${scoredBitsPerWeight.toFixed(2)} bits per weight`;
+}
+
+function selection({ selection, candidates }: LayerExplanation): string {
+  const { kind, buckets, keep, survivors } = selection;
+  return `${kind}: ${buckets} buckets keep ${keep}, ${survivors} survive, ${candidates} candidates`;
+}
+
+function recall({ selection, estimator, candidates, k }: LayerExplanation): string[] {
+  const { recallOfCandidates, recallOfK } = selection;
+  const what = estimator.kind === "dense" ? "scores" : "estimates";
+  if (recallOfCandidates === 1) return [fact("recall", `1: none of the ${candidates} best ${what} is lost`)];
+  return [
+    fact("recall", `${percent(recallOfCandidates)} of the ${candidates} best ${what} survive, predicted`),
+    fact("", `${percent(recallOfK)} of the ${k} best (arXiv 2506.04165, Theorem 1)`),
+  ];
+}
+
+/** Rounded down: what is almost certain must not read as certain. */
+function percent(share: number): string {
+  return `${(Math.floor(share * 10_000) / 100).toFixed(2)} %`;
+}
+
+function denseBytes({ reads }: LayerExplanation): string {
+  return formatBytes(reads[0]!.dense);
+}
+
+function readsTable(reads: readonly Reads[]): string[] {
+  const row = (cells: readonly string[]) => `  ${cells[0]!.padEnd(18)}${cells.slice(1).map(right).join("")}`.trimEnd();
+  const right = (cell: string) => cell.padStart(12);
+  const lines = [
+    row(["bytes per launch", "scores", "exact rows", "total", "dense", "fewer"]),
+    ...reads.map(({ batch, score, rescore, total, dense, ratio }) =>
+      row([`at batch ${batch}`, ...[score, rescore, total, dense].map(formatBytes), `${ratio.toFixed(2)}×`]),
+    ),
+  ];
+  const worse = reads.find(({ ratio, rescore }) => rescore > 0 && ratio <= 1);
+  if (worse) lines.push(`  At batch ${worse.batch} nothing is saved: lower candidates or batch, or use dense().`);
+  return lines;
+}
+
+function formatProgram({ profile, kernels, scratchBytes, inputBytes, outputBytes }: ProgramExplanation): string[] {
+  const count = kernels.reduce((sum, { launches }) => sum + launches.length, 0);
+  const total = count === 1 ? "1 launch" : `${count} launches`;
+  const io = formatBytes(inputBytes + outputBytes);
+  return [
+    `  ${profile}: ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
+    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => [
+      `  ${name}`,
+      `    ${stages.join(" -> ")}`,
+      `    ${grids(launches)} × ${workgroupSize}${workgroupMemory(workgroupBytes)}`,
+    ]),
+  ];
+}
+
+/** The grid of a kernel; a kernel that works on slices has a launch for each. */
+function grids(launches: readonly LaunchPlan[]): string {
+  const [first, ...rest] = [...new Set(launches.map(({ workgroups }) => grid(workgroups)))];
+  const shown = rest.length === 0 ? first : `up to ${first}`;
+  return launches.length === 1 ? shown! : `${launches.length} slices, each ${shown}`;
+}
+
+function grid(workgroups: readonly number[]): string {
+  const last = workgroups.findLastIndex((extent) => extent > 1);
+  const shown = workgroups.slice(0, Math.max(1, last + 1)).join(" × ");
+  return shown === "1" ? "1 workgroup" : `${shown} workgroups`;
+}
+
+function workgroupMemory(bytes: number): string {
+  return bytes === 0 ? "" : `, ${formatBytes(bytes)} of workgroup memory`;
+}

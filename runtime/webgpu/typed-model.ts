@@ -1,0 +1,170 @@
+// A compiled model whose layers, shapes and profiles are types. `hirec compile` writes an index.ts per model that binds
+// these to the model's own names and numbers.
+
+import { HireError } from "../errors.ts";
+import type { SoftmaxResult, WeightSource } from "../layer.ts";
+import { readPack } from "../pack/read-pack.ts";
+import { asPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
+import { BUFFER_USAGE } from "./constants.ts";
+import { loadModel, requireLayer } from "./model.ts";
+import { pickProgram } from "./program.ts";
+import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
+
+/** What the types know of a softmax layer. */
+export type SoftmaxShape = Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch">;
+
+export type LayerShapes = Readonly<Record<string, SoftmaxShape>>;
+
+declare const contents: unique symbol;
+
+/**
+ * A buffer that is known to hold elements of one type in one shape. A plain `GPUBuffer` may stand for it; one that is
+ * known to hold something else does not compile.
+ */
+export type BufferOf<Element extends "f32" | "u32", Shape extends readonly number[]> = GPUBuffer & {
+  readonly [contents]?: readonly [Element, Shape];
+};
+
+/** The caller's buffers of one launch. */
+export interface TypedBuffers<Shape extends SoftmaxShape> extends SoftmaxBuffers {
+  readonly x: BufferOf<"f32", readonly [Shape["batch"], Shape["inputs"]]>;
+  readonly indices: BufferOf<"u32", readonly [Shape["batch"], Shape["k"]]>;
+  readonly values: BufferOf<"f32", readonly [Shape["batch"], Shape["k"]]>;
+}
+
+/** The best rows of each token, as `[tokens, k]`. */
+export interface TypedResult<Shape extends SoftmaxShape> extends SoftmaxResult {
+  readonly tokens: number;
+  readonly k: Shape["k"];
+}
+
+export interface TypedSoftmax<Shape extends SoftmaxShape> extends Pick<GpuSoftmax, "destroy"> {
+  readonly plan: SoftmaxPlan & Shape;
+  /** As `GpuSoftmax.encode`: one launch of `batch` tokens on the caller's buffers. */
+  encode(encoder: GPUCommandEncoder, buffers: TypedBuffers<Shape>): void;
+  /** As `GpuSoftmax.run`: any number of tokens, `x` is `[tokens, inputs]`. */
+  run(x: Float32Array): Promise<TypedResult<Shape>>;
+  /** Buffers of the size that `encode` needs, for storage and copies; they are the caller's to destroy. */
+  createBuffers(): TypedBuffers<Shape>;
+}
+
+export interface TypedModel<Shapes extends LayerShapes> {
+  /** The device profile whose kernels run. */
+  readonly profile: string;
+  readonly layers: { readonly [Name in keyof Shapes]: TypedSoftmax<Shapes[Name]> };
+  /** Frees every buffer that the model owns; the device stays the caller's. */
+  destroy(): void;
+}
+
+/** The parts of a compiled folder, however the caller comes by them. */
+export interface CompiledParts {
+  /** What plan.json holds. */
+  readonly plan: unknown;
+  /**
+   * The kernels' sources: a function from a path below the compiled folder, asked only for the kernels that run; or all
+   * of them by path, of which other folders may stand in front.
+   */
+  readonly sources: ((file: string) => string | Promise<string>) | Readonly<Record<string, string>>;
+}
+
+export interface TypedOptions<Name extends string, Profile extends string> {
+  /** Runs this profile instead of the best that the device supports. */
+  readonly profile?: Profile;
+  /** Loads only these layers. */
+  readonly layers?: readonly Name[];
+}
+
+/**
+ * Loads the model onto a device that the caller owns.
+ * @param compiled in Node, what `readCompiledFolder` gives; in a bundle, plan.json and the sources as texts.
+ * @param weights a pack in memory, or a source of packed tensors such as `openPack` gives.
+ * @throws HireError HIRE-RUN-010 when `compiled` was made from another spec, and what `loadModel` throws.
+ */
+export type TypedLoader<Shapes extends LayerShapes, Profile extends string> = <
+  Name extends keyof Shapes & string = keyof Shapes & string,
+>(
+  device: GPUDevice,
+  compiled: CompiledParts,
+  weights: WeightSource | Uint8Array,
+  options?: TypedOptions<Name, Profile>,
+) => Promise<TypedModel<Pick<Shapes, Name>>>;
+
+/** A loader of the model whose layers have these names and shapes. */
+export function typedLoader<const Shapes extends LayerShapes, Profile extends string>(
+  shapes: Shapes,
+): TypedLoader<Shapes, Profile> {
+  return async (device, compiled, weights, options = {}) => {
+    const plan = asPlan(compiled.plan, "The plan");
+    refuseOther(plan, shapes);
+    const { profile, layers: programs } = pickProgram(plan, device, options.profile);
+    const names = options.layers ?? Object.keys(shapes);
+    for (const name of names) requireLayer(plan, name);
+    const files = names.flatMap((name) => programs[name]!.kernels.map(({ file }) => file));
+    const source = weights instanceof Uint8Array ? readPack(weights, plan) : weights;
+    const sources = await readSources(compiled.sources, files);
+    const model = await loadModel(device, { plan, sources }, source, { profile, layers: names });
+    const typed = Object.entries(model.layers).map(([name, layer]) => [
+      name,
+      typedSoftmax(device, name, layer, programs[name]!.buffers),
+    ]);
+    return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
+  };
+}
+
+/** @throws HireError HIRE-RUN-010 naming the first layer and property that differ. */
+function refuseOther(plan: Plan, shapes: LayerShapes): void {
+  const difference = findDifference(plan, shapes);
+  if (difference === undefined) return;
+  throw new HireError({
+    code: "HIRE-RUN-010",
+    message: `The plan of "${plan.model}" is not the one that these bindings were compiled with: ${difference}`,
+    fix: "Take plan, sources and index.ts from the same compiled folder; compile again when in doubt",
+  });
+}
+
+function findDifference({ layers }: Plan, shapes: LayerShapes): string | undefined {
+  const [found, expected] = [layers, shapes].map((each) => Object.keys(each).sort().join(", "));
+  if (found !== expected) return `its layers are ${found}, not ${expected}`;
+  for (const [name, shape] of Object.entries(shapes)) {
+    for (const [property, value] of Object.entries(shape)) {
+      const planned = layers[name]![property as keyof SoftmaxShape];
+      if (planned !== value) return `${property} of layer "${name}" is ${planned}, not ${value}`;
+    }
+  }
+  return undefined;
+}
+
+/** Those of the files that there are; `loadModel` says which it lacks. */
+async function readSources(
+  sources: CompiledParts["sources"],
+  files: readonly string[],
+): Promise<Record<string, string>> {
+  const read = (file: string) => {
+    if (typeof sources === "function") return sources(file);
+    const key = Object.hasOwn(sources, file) ? file : Object.keys(sources).find((each) => each.endsWith(`/${file}`));
+    return key === undefined ? undefined : sources[key];
+  };
+  const texts = await Promise.all(files.map(async (file) => [file, await read(file)] as const));
+  return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+}
+
+function typedSoftmax(
+  device: GPUDevice,
+  name: string,
+  { plan, encode, run, destroy }: GpuSoftmax,
+  buffers: readonly { readonly name: string; readonly bytes: number }[],
+): TypedSoftmax<SoftmaxShape> {
+  const { k, inputs } = plan;
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+  const create = (buffer: keyof SoftmaxBuffers) => {
+    const { bytes } = buffers.find((each) => each.name === buffer)!;
+    return device.createBuffer({ label: `${name}.${buffer}`, size: bytes, usage });
+  };
+  return {
+    plan,
+    encode,
+    run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, k }),
+    createBuffers: () => ({ x: create("x"), indices: create("indices"), values: create("values") }),
+    destroy,
+  };
+}

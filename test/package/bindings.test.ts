@@ -1,0 +1,235 @@
+// The index.ts of a compiled model, as users have it: type-checked by tsc, and run from Node and from bundles.
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type BuildOptions, build as esbuild } from "esbuild";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type InstalledPackage, installPackage, root, runProgram } from "./install.ts";
+
+const SPEC = `import { defineModel, dense, quantized, softmax } from "hirec";
+const shape = { inputs: 32, rows: 200, dtype: "f32", weight: "w", batch: 2 } as const;
+export default defineModel("small", {
+  head: softmax({ ...shape, estimator: quantized({ bits: 8 }), k: 4 }),
+  draft: softmax({ ...shape, estimator: dense(), k: 1 }),
+});
+`;
+
+/** Names that are fine for a model and a layer, and mean something else in TypeScript. */
+const ODD = `import { defineModel, dense, softmax } from "hirec";
+const layer = softmax({ inputs: 32, rows: 200, dtype: "f32", weight: "w", estimator: dense(), k: 1 });
+export default defineModel(NAME, { default: layer, constructor: layer, if: layer });
+`;
+const ODD_NAMES = ["7b", "promise", "typed-model", "hirec", "llama-3.2-1b"];
+
+let installed: InstalledPackage;
+const at = (file: string) => join(installed.project, file);
+const hirec = (...args: string[]) =>
+  runProgram(process.execPath, [join(installed.folder, "dist/compiler/cli/main.js"), ...args], installed.project);
+
+beforeAll(async () => {
+  installed = await installPackage();
+  await writeFile(at("package.json"), '{ "type": "module" }');
+  await writeFile(at("small.hire.ts"), SPEC);
+  for (const name of ODD_NAMES) await writeFile(at(`${name}.hire.ts`), ODD.replace("NAME", JSON.stringify(name)));
+  const compiled = await hirec("compile", "small.hire.ts", ...ODD_NAMES.map((name) => `${name}.hire.ts`));
+  expect(compiled).toMatchObject({ code: 0 });
+});
+afterAll(() => installed.remove());
+
+async function typecheck(source: string, module: "nodenext" | "esnext" = "nodenext") {
+  await writeFile(at("consumer.mts"), source);
+  const compilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUnusedLocals: true,
+    erasableSyntaxOnly: true,
+    verbatimModuleSyntax: true,
+    allowImportingTsExtensions: true,
+    noEmit: true,
+    module,
+    moduleResolution: module === "esnext" ? "bundler" : module,
+    resolveJsonModule: true,
+    target: "es2022",
+    lib: ["es2022", "dom"],
+    typeRoots: [join(root, "node_modules/@types")],
+    types: ["node"],
+  };
+  await writeFile(at("tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.mts"] }));
+  return runProgram(join(root, "node_modules/.bin/tsc"), ["-p", "."], installed.project);
+}
+
+describe("the types of a compiled model", () => {
+  const start = `import type { WeightSource } from "hirec/runtime";
+import { readCompiledFolder } from "hirec/runtime/node";
+import { loadSmall, type Small, type SmallProfile } from "./generated/small/index.ts";
+declare const device: GPUDevice;
+declare const encoder: GPUCommandEncoder;
+declare const weights: WeightSource;
+`;
+
+  it.each(["nodenext", "esnext"] as const)("accept what fits the spec, with module %s", async (module) => {
+    const checked = await typecheck(
+      `${start}
+import plan from "./generated/small/plan.json" with { type: "json" };
+const model: Small = await loadSmall(device, await readCompiledFolder("generated/small"), weights);
+const { indices, values, k, tokens } = await model.layers.head.run(new Float32Array(32));
+const four: 4 = k;
+const rows: 200 = model.layers.draft.plan.rows;
+const dtype: "f32" = model.layers.head.plan.dtype;
+const best: number | undefined = indices[(tokens - 1) * k] ?? values[0];
+model.layers.head.encode(encoder, model.layers.head.createBuffers());
+declare const own: GPUBuffer;
+model.layers.draft.encode(encoder, { x: own, indices: own, values: own });
+const profile: SmallProfile = "webgpu-default";
+const sources = (file: string) => fetch(file).then((found) => found.text());
+const part = await loadSmall(device, { plan, sources }, new Uint8Array(8), { profile, layers: ["draft"] });
+part.layers.draft.destroy();
+console.log(four, rows, dtype, best);
+model.destroy();
+`,
+      module,
+    );
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("refuse a wrong layer, buffer, input or option", async () => {
+    const wrong = [
+      "model.layers.heda",
+      "model.layers.head.run(new Uint32Array(32))",
+      "model.layers.head.run(new Float64Array(32))",
+      "(await model.layers.head.run(x)).k satisfies 5",
+      "model.layers.head.plan.rows satisfies 201",
+      "head.encode(encoder, { x: buffers.x, indices: buffers.indices })",
+      "head.encode(encoder, { x: buffers.values, indices: buffers.indices, values: buffers.values })",
+      "head.encode(encoder, { x: buffers.x, indices: buffers.values, values: buffers.values })",
+      "head.encode(encoder, model.layers.draft.createBuffers())",
+      "head.encode(encoder, { ...buffers, vlaues: buffers.values })",
+      'loadSmall(device, compiled, weights, { profile: "webgpu-9000" })',
+      'loadSmall(device, compiled, weights, { layers: ["tail"] })',
+      "loadSmall(device, compiled, weights, { layer: [] })",
+      "part.layers.draft.run(x)",
+      "loadSmall(device, compiled)",
+      "loadSmall(device, {}, weights)",
+    ];
+    const checked = await typecheck(
+      `${start}
+declare const model: Small;
+declare const x: Float32Array;
+export type Unused = SmallProfile;
+const { head } = model.layers;
+const buffers = head.createBuffers();
+const compiled = await readCompiledFolder("generated/small");
+const part = await loadSmall(device, compiled, weights, { layers: ["head"] });
+part.layers.head.destroy();
+${wrong.map((line) => `// @ts-expect-error\n${line};`).join("\n")}
+`,
+    );
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("stand for models and layers of any name", async () => {
+    const uses = {
+      "7b": "Model7b",
+      promise: "Promise",
+      "typed-model": "TypedModel",
+      hirec: "Hirec",
+      "llama-3.2-1b": "Llama3_2_1b",
+    };
+    const lines = Object.entries(uses).map(
+      ([model, name]) => `import { load${name}, type ${name} as Type${name} } from "./generated/${model}/index.ts";
+export const use${name} = async (...args: Parameters<typeof load${name}>): globalThis.Promise<1> => {
+  const model: Type${name} = await load${name}(...args);
+  return model.layers.constructor.plan.k ?? model.layers.default.plan.k ?? model.layers.if.plan.k;
+};`,
+    );
+    expect(await typecheck(lines.join("\n"))).toMatchObject({ code: 0, stdout: "" });
+  });
+});
+
+/** A program that loads the model with its two parts, however those are come by, and says what came back. */
+const program = (compiled: string, runtime: string) => `${compiled}
+import { loadSmall } from "./generated/small/index.ts";
+const { requestNullDevice } = await import(${JSON.stringify(runtime)});
+const { device } = await requestNullDevice();
+const model = await loadSmall(device, compiled, ({ bytes }) => new Uint8Array(bytes), { layers: ["head"] });
+const { indices, tokens, k } = await model.layers.head.run(new Float32Array(3 * 32));
+console.log(JSON.stringify([Object.keys(model.layers), indices.length, tokens, k, model.profile]));
+process.exit(0);
+`;
+const ANSWER = '[["head"],12,3,4,"webgpu-subgroups"]\n';
+
+describe("a compiled model in a few lines", () => {
+  // The bundle is for a browser; the test alone takes its device from Node.
+  const runtime = () => join(installed.folder, "dist/runtime/node/index.js");
+  const options = () =>
+    ({
+      bundle: true,
+      format: "esm",
+      absWorkingDir: installed.project,
+      external: [runtime()],
+      logLevel: "silent",
+    }) satisfies BuildOptions;
+
+  it("runs in Node, from the compiled folder", async () => {
+    const compiled = `import { readCompiledFolder } from "hirec/runtime/node";
+const compiled = await readCompiledFolder("generated/small");`;
+    await writeFile(at("in-node.ts"), program(compiled, runtime()));
+    const { outputFiles } = await esbuild({
+      ...options(),
+      entryPoints: ["in-node.ts"],
+      write: false,
+      packages: "external",
+    });
+    await writeFile(at("in-node.mjs"), outputFiles[0]!.text);
+    expect(await runProgram(process.execPath, ["in-node.mjs"], installed.project)).toMatchObject({ stdout: ANSWER });
+  });
+
+  it("runs from an esbuild bundle that holds plan and sources", async () => {
+    const compiled = `import plan from "./generated/small/plan.json";
+const sources = async (file) => (await import(\`./generated/small/\${file}\`)).default;
+const compiled = { plan, sources };`;
+    await writeFile(at("in-esbuild.ts"), program(compiled, runtime()));
+    await esbuild({
+      ...options(),
+      entryPoints: ["in-esbuild.ts"],
+      outfile: "in-esbuild.mjs",
+      platform: "browser",
+      loader: { ".wgsl": "text" },
+    });
+    await runProgram("mv", ["generated", "moved"], installed.project);
+    const ran = await runProgram(process.execPath, ["in-esbuild.mjs"], installed.project);
+    await runProgram("mv", ["moved", "generated"], installed.project);
+    expect(ran).toMatchObject({ stdout: ANSWER });
+  });
+
+  it("runs from a Vite bundle that holds plan and sources", async () => {
+    const compiled = `import plan from "./generated/small/plan.json";
+const sources = import.meta.glob("./generated/small/**/*.wgsl", { query: "?raw", import: "default", eager: true });
+const compiled = { plan, sources };`;
+    await writeFile(at("in-vite.ts"), program(compiled, runtime()));
+    const { build } = await import("vite");
+    await build({
+      configFile: false,
+      root: installed.project,
+      logLevel: "error",
+      build: {
+        target: "esnext",
+        lib: { entry: at("in-vite.ts"), formats: ["es"], fileName: () => "in-vite.mjs" },
+        outDir: at("vite"),
+        rollupOptions: { external: [runtime()] },
+      },
+    });
+    const ran = await runProgram(process.execPath, [at("vite/in-vite.mjs")], root);
+    expect(ran).toMatchObject({ stdout: ANSWER });
+  });
+
+  it("adds next to nothing to a bundle that it is not used in", async () => {
+    const { outputFiles } = await esbuild({
+      ...options(),
+      stdin: { contents: 'import "./generated/small/index.ts"; console.log(1);', resolveDir: installed.project },
+      write: false,
+      minify: true,
+    });
+    expect(outputFiles[0]!.text).not.toContain("layers");
+  });
+});

@@ -1,0 +1,109 @@
+import { type CompileOptions, compileModel } from "hirec/compiler";
+import { describe, expect, it } from "vitest";
+import { explainModel } from "../../compiler/cli/explain/model.ts";
+import { formatModel } from "../../compiler/cli/explain/model-text.ts";
+import { formatBytes } from "../../compiler/cli/report.ts";
+import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax } from "../../dsl/index.ts";
+
+const TINY: SoftmaxOptions = {
+  inputs: 256,
+  rows: 8192,
+  weight: "w",
+  estimator: quantized({ bits: 4 }),
+  k: 32,
+  candidates: 128,
+  batch: 8,
+};
+
+function explain(changes: Partial<SoftmaxOptions> = {}, name = "head", options: CompileOptions = {}) {
+  const { plan } = compileModel(defineModel("tiny", { [name]: softmax({ ...TINY, ...changes }) }), options);
+  const explanation = explainModel(plan);
+  return { layer: explanation.layers[0]!, text: formatModel(explanation) };
+}
+
+describe("an explanation of a layer", () => {
+  it("counts the bytes that a launch reads, at batch 1 and at the layer's batch", () => {
+    const { layer, text } = explain();
+    // 8192 rows of 256 4-bit codes, 8 scales of a byte and an f32; 128 candidates of 256 bf16.
+    const score = 8192 * (128 + 8 + 4);
+    const rescore = 128 * 512;
+    expect(layer.reads).toEqual([
+      { batch: 1, score, rescore, total: score + rescore, dense: 2 ** 22, ratio: 2 ** 22 / (score + rescore) },
+      { batch: 8, score, rescore: 8 * rescore, total: score + 8 * rescore, dense: 2 ** 22, ratio: expect.any(Number) },
+    ]);
+    expect(text).toMatch(/at batch 1 +1.15 MB +65.5 KB +1.21 MB +4.19 MB +3.46×/);
+    expect(text).toMatch(/at batch 8 +1.15 MB +524 KB +1.67 MB +4.19 MB +2.51×/);
+  });
+
+  it("counts a row once however many tokens ask for it", () => {
+    const { layer } = explain({ candidates: 4096 });
+    expect(layer.reads[1]).toMatchObject({ batch: 8, rescore: 8192 * 512 });
+  });
+
+  it("says so when nothing is saved", () => {
+    expect(explain({ candidates: 4096 }).text).toContain("At batch 8 nothing is saved");
+    expect(explain().text).not.toContain("nothing is saved");
+    expect(explain({ estimator: dense(), candidates: undefined as never }).text).not.toContain("nothing is saved");
+  });
+
+  it("states the predicted recall of candidates and of k, and never rounds it up to certainty", () => {
+    const { text } = explain();
+    expect(text).toContain("recall     99.63 % of the 128 best estimates survive, predicted\n");
+    expect(text).toContain("99.99 % of the 32 best (arXiv 2506.04165, Theorem 1)");
+    expect(explain({ select: exact() }).text).toContain("recall     1: none of the 128 best estimates is lost");
+  });
+
+  it("lists each profile's kernels in launch order with stages, grid and memory", () => {
+    const { layer, text } = explain();
+    expect(layer.programs.map(({ profile, kernels }) => [profile, kernels.map(({ name }) => name)])).toEqual([
+      ["webgpu-subgroups", ["head_score_select", "head_rescore_topk"]],
+      ["webgpu-default", ["head_score_select", "head_rescore_topk"]],
+    ]);
+    expect(layer.programs[0]).toMatchObject({ scratchBytes: 8 * 128 * 4 * 8, inputBytes: 8192, outputBytes: 2048 });
+    expect(text).toContain(`  webgpu-default: 2 launches, 32.8 KB of scratch, 10.2 KB in and out
+  head_score_select
+    quantize -> score -> select rows
+    128 workgroups × 64, 2.59 KB of workgroup memory
+`);
+  });
+
+  it("counts a launch per slice where a matrix exceeds one binding", () => {
+    const { layer, text } = explain({ rows: 131072, inputs: 2048, batch: 1 }, "head", { profiles: ["webgpu-default"] });
+    const [{ kernels } = { kernels: [] }] = layer.programs;
+    const launches = kernels.reduce((sum, kernel) => sum + kernel.launches.length, 0);
+    expect(launches).toBeGreaterThan(kernels.length);
+    expect(text).toContain(`webgpu-default: ${launches} launches`);
+    expect(text).toContain("\n    4 slices, each 1 workgroup × 256, 1.02 KB of workgroup memory\n");
+    expect(text).toMatch(/\n {2}head_topk\n {4}topk\n {4}1 workgroup × 256$/);
+  });
+
+  it("says what a dense layer does without an estimator", () => {
+    const { layer, text } = explain({ estimator: dense(), candidates: undefined as never, batch: 1 });
+    expect(layer.reads).toEqual([{ batch: 1, score: 2 ** 22, rescore: 0, total: 2 ** 22, dense: 2 ** 22, ratio: 1 }]);
+    expect(text).toContain("estimator  none: every row is scored with the exact weights");
+    expect(text).toContain("batch      1 token per launch\n");
+  });
+
+  it("fits into 80 columns, also with the longest names and large numbers", () => {
+    for (const text of [
+      explain().text,
+      explain({ rows: 131072, inputs: 500, candidates: 10000, k: 10000, batch: 16 }, "h".repeat(64)).text,
+    ]) {
+      expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+});
+
+describe("a byte count for people", () => {
+  it.each([
+    [0, "0 B"],
+    [999, "999 B"],
+    [1000, "1.00 KB"],
+    [999_499, "999 KB"],
+    [999_500, "1.00 MB"],
+    [4_194_304, "4.19 MB"],
+    [2 ** 42, "4.40 TB"],
+  ])("%i is %s", (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+});
