@@ -57,7 +57,7 @@ describe("goldenTest", () => {
     expect(code).toBe(1);
     expect(output).toMatch(/Tests +1 failed \| 6 passed/);
     expect(output).toContain(`${kernel} is stale. Update it with: npx hirec compile small.hire.ts`);
-    const [, diff] = /(- Compiled now[^]*?)\n\s*\n\s*⎯/.exec(output) ?? [];
+    const [, diff] = /(- Compiled now[\s\S]*?)\n\s*\n\s*⎯/.exec(output) ?? [];
     expect(diff).toMatch(/^- Compiled now\n\+ In the folder\n\n@@ .* @@\n/);
     expect(diff).toMatch(/\n- const LANES = 64u;\n\+ const LANES = 65u;\n/);
     // Only what differs, and three lines around it.
