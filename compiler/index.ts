@@ -17,6 +17,11 @@ export { compareFolder, type FolderDifference, write } from "./write.ts";
 export interface CompileOptions {
   /** Names of the device profiles to compile for. Default: all. */
   readonly profiles?: readonly string[];
+  /**
+   * Called with the absolute path of the spec and of each file of the user's that it imports, before it is read; also when
+   * the compile fails later.
+   */
+  readonly onInput?: (path: string) => void;
 }
 
 export interface CompiledSpec extends CompiledModel {
@@ -32,7 +37,7 @@ export interface CompiledSpec extends CompiledModel {
  */
 export async function compile(specPath: string, options: CompileOptions = {}): Promise<CompiledSpec> {
   const profiles = pickProfiles(options.profiles);
-  const { model, path, files } = await checkSpec(specPath);
+  const { model, path, files } = await checkSpec(specPath, options.onInput);
   return { spec: path, inputs: files, ...emit(model, profiles) };
 }
 
@@ -47,8 +52,8 @@ export interface CheckedSpec {
  * Runs a spec and checks its meaning, then its types.
  * @throws HireError of the family HIRE-SPEC.
  */
-export async function checkSpec(specPath: string): Promise<CheckedSpec> {
-  const spec = await load(specPath);
+export async function checkSpec(specPath: string, onInput?: (path: string) => void): Promise<CheckedSpec> {
+  const spec = await load(specPath, onInput);
   // Meaning before types: where both object, ours says what to do about it.
   const model = check(spec);
   const problems = typecheck(spec.files);

@@ -18,12 +18,14 @@ export interface LoadedSpec {
 }
 
 /**
+ * @param onInput called with the absolute path of the spec and of each file that it imports, before it is read.
  * @throws HireError HIRE-SPEC-001 to -005, -007 and -018, see docs/diagnostics.
  */
-export async function load(specPath: string): Promise<LoadedSpec> {
+export async function load(specPath: string, onInput?: (path: string) => void): Promise<LoadedSpec> {
   const path = resolve(specPath);
+  onInput?.(path);
   await requireFile(path, specPath);
-  const { value, sites, files } = await runSpec(path);
+  const { value, sites, files } = await runSpec(path, onInput);
   if (isModel(value)) return { path, model: value, sites, files };
   const exported = defaultExportSpan(path, await readFile(path, "utf8"));
   throw new HireError({

@@ -8,6 +8,7 @@ import { checkCommand } from "./commands/check.ts";
 import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { initCommand } from "./commands/init.ts";
 import { packCommand } from "./commands/pack.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { EXIT } from "./report.ts";
@@ -18,6 +19,7 @@ const parser = yargs(hideBin(process.argv))
   .scriptName("hirec")
   .usage("$0 <command>\n\nCompiles layer specs in TypeScript into fused GPU kernels.")
   .option("json", { describe: "Print one JSON object", type: "boolean", default: false })
+  .command(initCommand)
   .command(compileCommand)
   .command(checkCommand)
   .command(explainCommand)

@@ -10,17 +10,18 @@ export interface GlobalArguments {
 }
 
 export interface CommandOutcome {
-  /** What `--json` prints, beside `command` and `ok`. */
-  readonly result: Readonly<Record<string, unknown>>;
+  /** What `--json` prints, beside `command` and `ok`; nothing for a command that has said everything already. */
+  readonly result?: Readonly<Record<string, unknown>>;
   /** What people read. */
-  readonly text: string;
+  readonly text?: string;
   readonly exitCode?: number;
 }
 
 export async function runCommand(command: string, json: boolean, work: () => Promise<CommandOutcome>): Promise<void> {
   try {
     const { result, text, exitCode = EXIT.ok } = await work();
-    await print(process.stdout, json ? JSON.stringify({ command, ok: true, ...result }) : text);
+    const output = json ? result && JSON.stringify({ command, ok: true, ...result }) : text;
+    if (output !== undefined) await print(process.stdout, output);
     exit(exitCode);
   } catch (thrown) {
     if (!(thrown instanceof HireError)) throw thrown;
@@ -59,7 +60,8 @@ async function reportProblems(command: string, json: boolean, diagnostics: reado
   await print(process.stderr, diagnostics.map((diagnostic) => formatDiagnostic(diagnostic)).join("\n\n"));
 }
 
-function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
+/** Ends when the text has gone out, so that the process may end then. */
+export function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
 }
 

@@ -27,28 +27,37 @@ function isOfUser(path: string): boolean {
 
 /**
  * @param path absolute path of the spec.
+ * @param onInput called with each file of the user's before it is read.
  * @throws HireError HIRE-SPEC-002 syntax, -004 the spec threw, -007 a property given twice, -018 an import of something that
  * is not there.
  */
-export async function runSpec(path: string): Promise<RunSpec> {
+export async function runSpec(path: string, onInput: (path: string) => void = () => {}): Promise<RunSpec> {
   const sites: CallSite[] = [];
   const problems: Diagnostic[] = [];
   const files: string[] = [];
-  const { code, map } = await bundle(path, numberingPlugin(sites, problems, files), problems);
+  const collect = (file: string) => {
+    files.push(file);
+    onInput(file);
+  };
+  const { code, map } = await bundle(path, numberingPlugin(sites, problems, collect), problems);
   if (problems.length > 0) throw new HireError(problems);
   const value = await importBundle(path, code, map);
   return { value, sites, files };
 }
 
-function numberingPlugin(sites: CallSite[], problems: Diagnostic[], files: string[]): Plugin {
+function numberingPlugin(sites: CallSite[], problems: Diagnostic[], onInput: (file: string) => void): Plugin {
   return {
     name: "hirec-spec",
     setup(bundler) {
       // The language is bundled from this installation, so a spec outside of any package still finds it.
       bundler.onResolve({ filter: new RegExp(`^${LANGUAGE_MODULE}$`) }, () => ({ path: languagePath }));
+      // Data that a spec imports counts as well; returning nothing leaves the loading to esbuild.
+      bundler.onLoad({ filter: /.*/, namespace: "file" }, ({ path }) => {
+        if (isOfUser(path)) onInput(path);
+        return undefined;
+      });
       bundler.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
         if (!isOfUser(path)) return undefined;
-        files.push(path);
         const text = await readFile(path, "utf8");
         const numbered = numberBuilderCalls(path, text, sites.length);
         sites.push(...numbered.sites);

@@ -23,15 +23,20 @@ export function typecheck(files: readonly string[]): Diagnostic[] {
   for (const file of files) {
     const known = project.getSourceFile(file);
     if (known) known.refreshFromFileSystemSync();
-    else project.addSourceFileAtPath(file);
+    else if (isCode(file)) project.addSourceFileAtPath(file);
   }
   const program = project.getProgram().compilerObject;
-  return files.flatMap((file) =>
+  return files.filter(isCode).flatMap((file) =>
     program
       .getSemanticDiagnostics(program.getSourceFile(file))
       .filter(({ code, category }) => category === ts.DiagnosticCategory.Error && !NOT_OURS.has(code))
       .map(toDiagnostic),
   );
+}
+
+/** Data that a spec imports has a type too, but cannot be wrong by itself. */
+function isCode(file: string): boolean {
+  return /\.[cm]?[jt]sx?$/.test(file);
 }
 
 function createProject(): Project {

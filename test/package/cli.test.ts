@@ -134,6 +134,22 @@ describe("hirec compile", () => {
   });
 });
 
+describe("hirec init", () => {
+  it("writes a project, says what comes next, and refuses to do it twice", async () => {
+    const first = JSON.parse((await hirec("init", "new/project", "--json")).stdout);
+    expect(first).toMatchObject({
+      created: ["lm-head.hire.ts", "lm-head.test.ts", "package.json"],
+      next: expect.arrayContaining(["cd new/project", "npm run kernels"]),
+    });
+    expect((await readdir(join(folder, "new/project"))).sort()).toEqual(first.created);
+    const again = await hirec("init", "new/project");
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("error HIRE-CLI-002: new/project/lm-head"),
+    });
+  });
+});
+
 describe("hirec check", () => {
   it("reports every spec's problems and writes nothing", async () => {
     await writeFile(join(folder, "typed.hire.ts"), `${spec()}const wrong: number = "text"; export { wrong };\n`);
@@ -244,12 +260,15 @@ describe("hirec pack and hirec run", () => {
 });
 
 describe("the command line", () => {
-  it.each(["compile", "check", "explain", "pack", "run", "doctor"])("%s has help with an example", async (command) => {
-    const { code, stdout } = await hirec(command, "--help");
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/Examples:\n +hirec/);
-    expect(stdout).toContain("--json");
-  });
+  it.each(["init", "compile", "check", "explain", "pack", "run", "doctor"])(
+    "%s has help with an example",
+    async (command) => {
+      const { code, stdout } = await hirec(command, "--help");
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/Examples:\n +hirec/);
+      expect(stdout).toContain("--json");
+    },
+  );
 
   it.each([
     [[], "Name a command."],

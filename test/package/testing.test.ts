@@ -37,12 +37,40 @@ beforeEach(async () => {
 const hirec = (...args: string[]) =>
   runProgram(process.execPath, [join(installed.folder, "dist/compiler/cli/main.js"), ...args], installed.project);
 
-async function vitest() {
+async function vitest(folder = installed.project) {
   const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", VITEST: undefined, CI: "1" };
   const program = join(root, "node_modules/vitest/vitest.mjs");
-  const outcome = await runProgram(process.execPath, [program, "run", "--root", "."], installed.project, env);
+  const outcome = await runProgram(process.execPath, [program, "run", "--root", "."], folder, env);
   return { code: outcome.code, output: `${outcome.stdout}${outcome.stderr}` };
 }
+
+describe("hirec init", () => {
+  it.each(["an empty folder", "a package that exists"])("starts %s whose test fails, then holds", async (what) => {
+    const project = at("fresh");
+    await rm(project, { recursive: true, force: true });
+    if (what === "a package that exists") {
+      await mkdir(project);
+      await writeFile(join(project, "package.json"), '{ "type": "commonjs" }');
+    }
+    const started = await hirec("init", "fresh");
+    expect(started).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^created lm-head\.hire\.ts, lm-head\.test\.ts/),
+    });
+    const before = await vitest(project);
+    // The script that was written, with what the package's bin would be.
+    const { scripts } = JSON.parse(await readFile(join(project, "package.json"), "utf8"));
+    const [, ...args] = (scripts.kernels as string).split(" ");
+    const cli = join(installed.folder, "dist/compiler/cli/main.js");
+    const compiled = await runProgram(process.execPath, [cli, ...args], project);
+    const after = await vitest(project);
+    await rm(project, { recursive: true });
+    expect(started.stdout).toContain("\nNext:\n  cd fresh\n  npm install --save-dev hirec vitest\n  npm run kernels\n");
+    expect(before).toMatchObject({ code: 1, output: expect.stringContaining("plan.json is missing") });
+    expect(compiled).toMatchObject({ code: 0, stdout: expect.stringContaining("lm-head: generated/lm-head") });
+    expect(after).toMatchObject({ code: 0, output: expect.stringMatching(/Tests +\d+ passed/) });
+  });
+});
 
 describe("goldenTest", () => {
   it("passes, with a test per file, when the folder is what the spec compiles to", async () => {

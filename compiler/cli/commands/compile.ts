@@ -5,13 +5,15 @@ import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
 import type { CompiledSpec } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
+import { type CompiledFolder, sameName, summarizeWrite } from "../compiled-folders.ts";
 import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
   readonly out: string;
   readonly profile: readonly string[] | undefined;
-  readonly check: boolean;
+  readonly check?: boolean | undefined;
+  readonly watch?: boolean | undefined;
 }
 
 export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -23,22 +25,28 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
       .option("target", { describe: "What to emit", choices: ["wgsl"] as const, array: true, default: ["wgsl"] })
       .option("profile", { describe: "Device profiles to compile for; default: all", type: "string", array: true })
-      .option("check", {
-        describe: "Write nothing; exit 1 if the output is not up to date",
-        type: "boolean",
-        default: false,
-      })
+      // No defaults, or each would conflict with the other.
+      .option("check", { describe: "Write nothing; exit 1 if the output is not up to date", type: "boolean" })
+      .option("watch", { describe: "Go on, and compile again what changes", type: "boolean" })
+      .conflicts("watch", "check")
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
+      .example("$0 compile tiny-lm.hire.ts --watch", "and again with every save, until Ctrl+C")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>
     runCommand("compile", args.json, async () => {
+      if (args.watch) {
+        const { watchCompile } = await import("../watch/watch-compile.ts");
+        const { spec, out, json, profile } = args;
+        await watchCompile(spec, { out, json, ...(profile && { profiles: profile }) });
+        return {};
+      }
       const { compile, compareFolder, write } = await import("../../index.ts");
       const started = performance.now();
       const compiled = await forEachSpec(args.spec, (spec) =>
         compile(spec, args.profile && { profiles: args.profile }),
       );
       refuseSameName(compiled);
-      const models: { model: string; folder: string; difference: FolderDifference }[] = [];
+      const models: CompiledFolder[] = [];
       for (const { plan, files } of compiled) {
         const folder = join(args.out, plan.model);
         const difference = args.check ? await compareFolder(folder, files) : await write(folder, files);
@@ -49,22 +57,16 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       return {
         result: { models: models.map(({ model, folder, difference }) => ({ model, folder, ...difference })) },
         text: models
-          .map((each) => summarize(each, args.check))
+          .map((each) => summarize(each, args.check === true))
           .join("\n")
           .concat(` (${seconds} s)`),
       };
     }),
 };
 
-function summarize(
-  { model, folder, difference }: { model: string; folder: string; difference: FolderDifference },
-  check: boolean,
-): string {
-  const { missing, stale, orphaned, unchanged } = difference;
-  if (check) return `${model}: ${folder} is up to date, ${unchanged.length} files`;
-  const parts = [`${missing.length + stale.length} written`, `${unchanged.length} unchanged`];
-  if (orphaned.length > 0) parts.push(`${orphaned.length} removed`);
-  return `${model}: ${folder}, ${parts.join(", ")}`;
+function summarize(folder: CompiledFolder, check: boolean): string {
+  if (!check) return summarizeWrite(folder);
+  return `${folder.model}: ${folder.folder} is up to date, ${folder.difference.unchanged.length} files`;
 }
 
 /** @throws HireError HIRE-SPEC-019 when two specs would be written to one folder. */
@@ -74,13 +76,7 @@ function refuseSameName(compiled: readonly CompiledSpec[]): void {
   for (const { plan, spec } of compiled) {
     const other = first.get(plan.model);
     if (other === undefined) first.set(plan.model, spec);
-    else {
-      problems.push({
-        code: "HIRE-SPEC-019",
-        message: `${spec} and ${other} both define model "${plan.model}"`,
-        fix: "Rename one of the models; each gets a folder of its own",
-      });
-    }
+    else problems.push(sameName(spec, other, plan.model));
   }
   if (problems.length > 0) throw new HireError(problems);
 }

@@ -1,7 +1,11 @@
 // Codes of the command line itself.
 
-import { describe, expect, test } from "vitest";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findPage, formatPage, looksLikeCode } from "../../../compiler/cli/explain/page.ts";
+import { startProject } from "../../../compiler/cli/init.ts";
 import { failureOf } from "./failure.ts";
 
 describe("hirec explain CODE", () => {
@@ -47,5 +51,74 @@ describe("hirec explain CODE", () => {
     const page = { code: "X", title: "t", text: "# X: t\n\nUse `npm` and\n[this](there.md).\n\n- one\n- two" };
     expect(formatPage(page, 80, true)).toContain("\u001b[36mnpm\u001b[39m and this.\n\n- one\n- two");
     expect(formatPage(page, 80, true)).toMatch(/^\u001b\[1m/);
+  });
+});
+
+describe("hirec init", () => {
+  let folder: string;
+  const at = (file: string) => join(folder, file);
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "hirec-init-"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test("HIRE-CLI-002 names every file that exists, and touches none", async () => {
+    await writeFile(at("lm-head.hire.ts"), "mine");
+    await writeFile(at("lm-head.test.ts"), "mine");
+    const { diagnostics } = await failureOf(() => startProject(folder));
+    expect(diagnostics).toMatchObject([
+      { code: "HIRE-CLI-002", message: `${at("lm-head.hire.ts")} exists already` },
+      { code: "HIRE-CLI-002", message: `${at("lm-head.test.ts")} exists already` },
+    ]);
+    expect((await readdir(folder)).sort()).toEqual(["lm-head.hire.ts", "lm-head.test.ts"]);
+    expect(await readFile(at("lm-head.hire.ts"), "utf8")).toBe("mine");
+  });
+
+  test.each([
+    ["is not JSON", '{ "name": '],
+    ["does not describe a package", "[]"],
+    ["does not describe a package", '{ "scripts": "none" }'],
+  ])("HIRE-CLI-003 when package.json %s, and nothing is written", async (says, text) => {
+    await writeFile(at("package.json"), text);
+    const { diagnostics } = await failureOf(() => startProject(folder));
+    expect(diagnostics).toMatchObject([{ code: "HIRE-CLI-003", message: expect.stringContaining(says) }]);
+    expect(await readdir(folder)).toEqual(["package.json"]);
+    expect(await readFile(at("package.json"), "utf8")).toBe(text);
+  });
+
+  test("HIRE-CLI-003 when the folder is a file, or package.json a folder", async () => {
+    await writeFile(at("file"), "");
+    expect((await failureOf(() => startProject(at("file")))).code).toBe("HIRE-CLI-003");
+    expect((await failureOf(() => startProject(at("file/below")))).code).toBe("HIRE-CLI-003");
+    await mkdir(at("package.json"));
+    expect((await failureOf(() => startProject(folder))).code).toBe("HIRE-CLI-003");
+    expect((await readdir(folder)).sort()).toEqual(["file", "package.json"]);
+  });
+
+  test("adds its script to a package that exists, and changes nothing else of it", async () => {
+    const manifest = { name: "mine", type: "commonjs", scripts: { test: "jest" }, files: ["a"] };
+    await writeFile(at("package.json"), `${JSON.stringify(manifest, null, "\t")}\n`);
+    expect(await startProject(folder)).toMatchObject({
+      created: ["lm-head.hire.ts", "lm-head.test.ts"],
+      extended: ["package.json"],
+    });
+    const scripts = { test: "jest", kernels: "hirec compile lm-head.hire.ts" };
+    expect(await readFile(at("package.json"), "utf8")).toBe(
+      `${JSON.stringify({ ...manifest, scripts }, null, "\t")}\n`,
+    );
+  });
+
+  test("leaves a script of the same name alone, and says the command instead", async () => {
+    const text = '{ "scripts": { "kernels": "make" } }';
+    await writeFile(at("package.json"), text);
+    const { extended, next } = await startProject(folder);
+    expect(extended).toEqual([]);
+    expect(next).toContain("npx hirec compile lm-head.hire.ts");
+    expect(await readFile(at("package.json"), "utf8")).toBe(text);
+  });
+
+  test("makes a package with a name that npm accepts", async () => {
+    await startProject(at("_My Head"));
+    expect(JSON.parse(await readFile(at("_My Head/package.json"), "utf8"))).toMatchObject({ name: "my-head" });
   });
 });
