@@ -186,6 +186,14 @@ describe("hirec compile --watch", () => {
     expect((await readdir(at("generated/small"))).filter((file) => file.includes("tmp"))).toEqual([]);
   });
 
+  it("ends at once with what no change of a file can mend", async () => {
+    await put("small.hire.ts", spec());
+    const args = ["compile", "small.hire.ts", "--watch", "--profile", "webgpu-9000"];
+    watching = spawn(process.execPath, [cli, ...args], { cwd: folder });
+    const [code] = await once(watching, "exit");
+    expect(code).toBe(1);
+  });
+
   it("cannot be asked to check at the same time", async () => {
     await put("small.hire.ts", spec());
     watching = spawn(process.execPath, [cli, "compile", "small.hire.ts", "--watch", "--check"], { cwd: folder });

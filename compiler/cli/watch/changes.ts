@@ -15,20 +15,20 @@ export type DependOn = (path: string) => void;
 
 /**
  * Runs each piece of work once, then again after each change of what it depends on, until the signal.
- * @param work does not throw; false says that it failed, and then what it depended on before counts as well.
+ * @param works say what they depend on also when they fail; what they throw ends everything.
  */
 export async function rerunOnChange(
-  works: readonly ((dependOn: DependOn) => Promise<boolean>)[],
+  works: readonly ((dependOn: DependOn) => Promise<void>)[],
   signal: AbortSignal,
   onReady: (paths: ReadonlySet<string>) => Promise<void>,
 ): Promise<void> {
   const states: Map<string, string>[] = works.map(() => new Map());
   const run = async (index: number) => {
     const seen = new Map<string, string>();
-    const succeeded = await works[index]!((path) => {
+    await works[index]!((path) => {
       if (!seen.has(path)) seen.set(path, stateOf(path));
     });
-    states[index] = succeeded ? seen : new Map([...states[index]!, ...seen]);
+    states[index] = seen;
   };
   for (const index of works.keys()) {
     if (!signal.aborted) await run(index);
@@ -37,8 +37,7 @@ export async function rerunOnChange(
   while (!signal.aborted) {
     for (const index of works.keys()) {
       if (signal.aborted || !hasChanged(states[index]!)) continue;
-      // A failure keeps these states, which must not count as changes again.
-      states[index] = await settle(states[index]!, signal);
+      await settle(states[index]!, signal);
       if (!signal.aborted) await run(index);
     }
     await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
@@ -53,7 +52,7 @@ function hasChanged(states: ReadonlyMap<string, string>): boolean {
 }
 
 /** Waits until nothing changes any more, and what was there had time to come back. */
-async function settle(last: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Map<string, string>> {
+async function settle(last: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
   const look = () => new Map([...last.keys()].map((path) => [path, stateOf(path)]));
   const begun = performance.now();
   let before = look();
@@ -63,10 +62,9 @@ async function settle(last: ReadonlyMap<string, string>, signal: AbortSignal): P
     const paths = [...now.keys()];
     const isWhole = paths.every((path) => now.get(path) !== ABSENT || last.get(path) === ABSENT);
     const isStill = paths.every((path) => now.get(path) === before.get(path));
-    if (isStill && (isWhole || performance.now() - begun > GONE_MS)) return now;
+    if (isStill && (isWhole || performance.now() - begun > GONE_MS)) return;
     before = now;
   }
-  return before;
 }
 
 const ABSENT = "absent";

@@ -16,7 +16,10 @@ export interface WatchOptions extends CompileOptions {
   readonly json: boolean;
 }
 
-/** Ends when the process is told to; a compile that has begun is ended first, a second signal does not wait. */
+/**
+ * Ends when the process is told to; a compile that has begun is ended first, a second signal does not wait.
+ * @throws HireError when no change of a file could mend what is wrong.
+ */
 export async function watchCompile(specs: readonly string[], { out, json, ...options }: WatchOptions): Promise<void> {
   const ending = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
@@ -24,9 +27,14 @@ export async function watchCompile(specs: readonly string[], { out, json, ...opt
 
   const compileOne = (spec: string) => async (dependOn: DependOn) => {
     const begun = performance.now();
+    let hasRead = false;
+    const onInput = (path: string) => {
+      hasRead = true;
+      dependOn(path);
+    };
     const spent = () => Math.round(performance.now() - begun);
     try {
-      const { plan, files } = await compile(spec, { ...options, onInput: dependOn });
+      const { plan, files } = await compile(spec, { ...options, onInput });
       refuseSameName(spec, plan.model, modelOf);
       modelOf.set(spec, plan.model);
       const folder = join(out, plan.model);
@@ -34,9 +42,8 @@ export async function watchCompile(specs: readonly string[], { out, json, ...opt
       const report = { command: "compile", ok: true, spec, models: [{ model: plan.model, folder, ...difference }] };
       const text = `${summarizeWrite({ model: plan.model, folder, difference })} (${spent()} ms)`;
       await print(process.stdout, json ? JSON.stringify({ ...report, milliseconds: spent() }) : text);
-      return true;
     } catch (thrown) {
-      if (!(thrown instanceof HireError)) throw thrown;
+      if (!(thrown instanceof HireError) || !hasRead) throw thrown;
       const { diagnostics } = thrown;
       for (const path of diagnostics.flatMap(awaitedPaths)) dependOn(path);
       if (json) await print(process.stdout, JSON.stringify({ command: "compile", ok: false, spec, diagnostics }));
@@ -46,7 +53,6 @@ export async function watchCompile(specs: readonly string[], { out, json, ...opt
         const line = `${spec}: ${problems}, nothing written (${spent()} ms)`;
         await print(process.stderr, [...shown, line].join("\n\n"));
       }
-      return false;
     }
   };
   await rerunOnChange(specs.map(compileOne), ending.signal, async (paths) => {
