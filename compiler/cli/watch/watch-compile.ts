@@ -33,6 +33,8 @@ export async function watchCompile(specs: readonly string[], { out, json, ...opt
       dependOn(path);
     };
     const spent = () => Math.round(performance.now() - begun);
+    // Until this spec compiles again, it holds no name against the others.
+    modelOf.delete(spec);
     try {
       const { plan, files } = await compile(spec, { ...options, onInput });
       refuseSameName(spec, plan.model, modelOf);
