@@ -3,13 +3,14 @@
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
-import type { CompiledSpec } from "../../index.ts";
+import type { CompiledSpec, Target } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
 import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
   readonly out: string;
+  readonly target: readonly Target[] | undefined;
   readonly profile: readonly string[] | undefined;
   readonly check: boolean;
 }
@@ -21,21 +22,35 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
     yargs
       .positional("spec", { describe: "Spec files (*.hire.ts)", type: "string", array: true, demandOption: true })
       .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
-      .option("target", { describe: "What to emit", choices: ["wgsl"] as const, array: true, default: ["wgsl"] })
-      .option("profile", { describe: "Device profiles to compile for; default: all", type: "string", array: true })
+      .option("target", {
+        describe: "What to emit; default: wgsl, or what --profile asks for",
+        choices: ["wgsl", "cuda"] as const satisfies readonly Target[],
+        array: true,
+        coerce: splitAtCommas<Target>,
+      })
+      .option("profile", {
+        describe: "Device profiles to compile for; default: all of the targets",
+        type: "string",
+        array: true,
+        coerce: splitAtCommas<string>,
+      })
       .option("check", {
         describe: "Write nothing; exit 1 if the output is not up to date",
         type: "boolean",
         default: false,
       })
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
+      .example("$0 compile tiny-lm.hire.ts --target wgsl,cuda", "adds sources for CUDA")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>
     runCommand("compile", args.json, async () => {
       const { compile, compareFolder, write } = await import("../../index.ts");
       const started = performance.now();
       const compiled = await forEachSpec(args.spec, (spec) =>
-        compile(spec, args.profile && { profiles: args.profile }),
+        compile(spec, {
+          ...(args.target && { targets: args.target }),
+          ...(args.profile && { profiles: args.profile }),
+        }),
       );
       refuseSameName(compiled);
       const models: { model: string; folder: string; difference: FolderDifference }[] = [];
@@ -55,6 +70,11 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       };
     }),
 };
+
+/** `--option a,b` is `--option a --option b`. */
+function splitAtCommas<Name extends string>(given: readonly Name[] | undefined): Name[] | undefined {
+  return given?.flatMap((each) => each.split(",") as Name[]);
+}
 
 function summarize(
   { model, folder, difference }: { model: string; folder: string; difference: FolderDifference },
