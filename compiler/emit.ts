@@ -38,11 +38,13 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
     ["plan.json", `${JSON.stringify(plan, null, 2)}\n`],
     ["index.ts", bindings(plan)],
   ]);
-  for (const { profile, layers: layerPrograms } of plan.programs) {
+  for (const { profile, target, layers: layerPrograms } of plan.programs) {
     for (const [layer, { kernels }] of Object.entries(layerPrograms)) {
       for (const kernel of kernels) {
-        const source = render(kernel, { spec: model.spec, model: model.name, layer, profile });
-        verify(kernel, source);
+        const source = render(kernel, { spec: model.spec, model: model.name, layer, profile, target });
+        verify(kernel, target, source);
+        const other = files.get(kernel.file);
+        if (other !== undefined && other !== source) throw new Error(`two programs differ in ${kernel.file}`);
         files.set(kernel.file, source);
       }
     }
@@ -53,8 +55,9 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
 function planProgram(model: CheckedModel, layers: Record<string, SoftmaxPlan>, profile: Profile): Program {
   return {
     profile: profile.name,
-    target: profile.target,
-    features: profile.features,
+    ...(profile.target === "wgsl"
+      ? { target: profile.target, features: profile.features }
+      : { target: profile.target, architecture: profile.architecture }),
     limits: profile.limits,
     layers: Object.fromEntries(
       model.layers.map((layer) => {

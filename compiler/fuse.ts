@@ -12,7 +12,7 @@
 import type { Stage } from "./lower.ts";
 import type { CheckedSoftmax } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
-import type { Profile } from "./profiles.ts";
+import { budgetOf, type Profile } from "./profiles.ts";
 
 export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
@@ -23,7 +23,7 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
   const quantize = stages.filter(({ op }) => op === "quantize");
   const firstOfSurvivors = stages.findIndex((stage) => stage.op === "select" && stage.from === "survivors");
   const scoring = stages.slice(quantize.length, firstOfSurvivors);
-  const codesFit = layer.batch * paddedInputs(layer) <= profile.limits.maxComputeWorkgroupStorageSize / 2;
+  const codesFit = layer.batch * paddedInputs(layer) <= budgetOf(profile).workgroupBytes / 2;
   const front: FusedKernel[] =
     quantize.length === 0 || codesFit
       ? [{ template: "score_select", stages: [...quantize, ...scoring] }]
@@ -33,8 +33,7 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
         ];
   const back = stages.slice(firstOfSurvivors);
   const rescoreSliced =
-    back.some(({ op }) => op === "rescore") &&
-    layer.rows * exactRowBytes(layer) > profile.limits.maxStorageBufferBindingSize;
+    back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
   const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];
   return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group }))];
 }

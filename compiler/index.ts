@@ -2,20 +2,24 @@
 
 import type { Model } from "../dsl/index.ts";
 import { HireError } from "../runtime/errors.ts";
+import type { Target } from "../runtime/plan.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
 import { typecheck } from "./load/typecheck.ts";
 import { isModel, load } from "./load.ts";
 import type { CheckedModel } from "./model.ts";
-import { PROFILES, type Profile } from "./profiles.ts";
+import { pickProfiles } from "./pick-profiles.ts";
 
 export { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
+export type { Target } from "../runtime/plan.ts";
 export type { CompiledModel } from "./emit.ts";
 export { expectedRecall } from "./recall.ts";
 export { compareFolder, type FolderDifference, write } from "./write.ts";
 
 export interface CompileOptions {
-  /** Names of the device profiles to compile for. Default: all. */
+  /** Default: the targets of `profiles`, or `wgsl` where those are not given either. */
+  readonly targets?: readonly Target[];
+  /** Names of the device profiles to compile for. Default: all of the targets. */
   readonly profiles?: readonly string[];
   /**
    * Called with the absolute path of the spec and of each file of the user's that it imports, before it is read; also when
@@ -36,7 +40,7 @@ export interface CompiledSpec extends CompiledModel {
  * @throws HireError of the families HIRE-SPEC and HIRE-PLAN, every problem of a pass at once.
  */
 export async function compile(specPath: string, options: CompileOptions = {}): Promise<CompiledSpec> {
-  const profiles = pickProfiles(options.profiles);
+  const profiles = pickProfiles(options);
   const { model, path, files } = await checkSpec(specPath, options.onInput);
   return { spec: path, inputs: files, ...emit(model, profiles) };
 }
@@ -74,19 +78,5 @@ export function compileModel(model: Model, options: CompileOptions = {}): Compil
       fix: "Pass what defineModel(name, layers) returns",
     });
   }
-  return emit(check({ model, sites: [] }), pickProfiles(options.profiles));
-}
-
-/** @throws HireError HIRE-PLAN-004 for a profile that does not exist, or none. */
-function pickProfiles(names: readonly string[] | undefined): readonly Profile[] {
-  if (names === undefined) return PROFILES;
-  for (const name of names.length === 0 ? [undefined] : names) {
-    if (PROFILES.some((profile) => profile.name === name)) continue;
-    throw new HireError({
-      code: "HIRE-PLAN-004",
-      message: name === undefined ? "No device profile is named" : `There is no device profile "${name}"`,
-      fix: `Use one of: ${PROFILES.map((profile) => profile.name).join(", ")}`,
-    });
-  }
-  return PROFILES.filter(({ name }) => names.includes(name));
+  return emit(check({ model, sites: [] }), pickProfiles(options));
 }

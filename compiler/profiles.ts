@@ -1,8 +1,19 @@
-// Device profiles: the limits and features that a program may count on. Limits carry their WebGPU names.
+// Device profiles: the limits and features that a program may count on. A profile's limits carry the names of its own
+// API, under which a loader asks the device for them; the compiler reads them as a budget.
 
-export interface Profile {
+import type { Target } from "../runtime/plan.ts";
+
+export type Profile = WgslProfile | CudaProfile;
+
+interface AnyProfile {
   readonly name: string;
+  /** Folder of its sources. Profiles of one folder have one set of sources. */
+  readonly folder: string;
+}
+
+export interface WgslProfile extends AnyProfile {
   readonly target: "wgsl";
+  /** Under their WebGPU names. */
   readonly limits: {
     readonly maxComputeWorkgroupStorageSize: number;
     readonly maxComputeInvocationsPerWorkgroup: number;
@@ -11,6 +22,48 @@ export interface Profile {
     readonly maxComputeWorkgroupsPerDimension: number;
   };
   readonly features: readonly string[];
+}
+
+export interface CudaProfile extends AnyProfile {
+  readonly target: "cuda";
+  /** What the sources are compiled for, as nvcc and NVRTC call it. */
+  readonly architecture: `sm_${number}`;
+  /** Under their names in cudaDeviceProp. */
+  readonly limits: {
+    readonly sharedMemPerBlock: number;
+    readonly maxThreadsPerBlock: number;
+    readonly maxGridSize: number;
+  };
+}
+
+/** What one kernel may take, whatever the target calls it. Infinity where the target sets no limit. */
+export interface Budget {
+  readonly workgroupBytes: number;
+  readonly workgroupSize: number;
+  readonly bindings: number;
+  readonly bindingBytes: number;
+  readonly workgroups: number;
+}
+
+export function budgetOf(profile: Profile): Budget {
+  if (profile.target === "cuda") {
+    const { sharedMemPerBlock, maxThreadsPerBlock, maxGridSize } = profile.limits;
+    return {
+      workgroupBytes: sharedMemPerBlock,
+      workgroupSize: maxThreadsPerBlock,
+      bindings: Number.POSITIVE_INFINITY,
+      bindingBytes: Number.POSITIVE_INFINITY,
+      workgroups: maxGridSize,
+    };
+  }
+  const { limits } = profile;
+  return {
+    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    workgroupSize: limits.maxComputeInvocationsPerWorkgroup,
+    bindings: limits.maxStorageBuffersPerShaderStage,
+    bindingBytes: limits.maxStorageBufferBindingSize,
+    workgroups: limits.maxComputeWorkgroupsPerDimension,
+  };
 }
 
 /** The limits that every WebGPU device offers (W3C WebGPU §3.6.2, "default" column). */
@@ -22,8 +75,45 @@ const WEBGPU_DEFAULT_LIMITS = {
   maxComputeWorkgroupsPerDimension: 65535,
 };
 
-/** From the most demanding to the one that always works; a loader takes the first that the device supports. */
-export const PROFILES: readonly Profile[] = [
-  { name: "webgpu-subgroups", target: "wgsl", limits: WEBGPU_DEFAULT_LIMITS, features: ["subgroups"] },
-  { name: "webgpu-default", target: "wgsl", limits: WEBGPU_DEFAULT_LIMITS, features: [] },
-];
+/**
+ * The same on every device since compute capability 5.0 (CUDA C++ Programming Guide, "Technical Specifications per
+ * Compute Capability"): 48 KiB is what a block gets without asking for more when it is launched.
+ */
+const CUDA_LIMITS = { sharedMemPerBlock: 48 * 1024, maxThreadsPerBlock: 1024, maxGridSize: 2 ** 31 - 1 };
+
+function cudaProfile(generation: number): CudaProfile {
+  return {
+    name: `cuda-sm${generation}`,
+    // One folder for all, since nothing that is emitted depends on the generation yet.
+    folder: "cuda",
+    target: "cuda",
+    architecture: `sm_${generation}`,
+    limits: CUDA_LIMITS,
+  };
+}
+
+/** Of each target, from the most demanding to the one that always works; a loader takes the first that the device supports. */
+export const PROFILES: { readonly wgsl: readonly WgslProfile[]; readonly cuda: readonly CudaProfile[] } = {
+  wgsl: [
+    {
+      name: "webgpu-subgroups",
+      folder: "webgpu-subgroups",
+      target: "wgsl",
+      limits: WEBGPU_DEFAULT_LIMITS,
+      features: ["subgroups"],
+    },
+    {
+      name: "webgpu-default",
+      folder: "webgpu-default",
+      target: "wgsl",
+      limits: WEBGPU_DEFAULT_LIMITS,
+      features: [],
+    },
+  ],
+  cuda: [cudaProfile(100), cudaProfile(90), cudaProfile(80)],
+};
+
+export const TARGETS = Object.keys(PROFILES) as readonly Target[];
+
+/** Every profile, by target. */
+export const ALL_PROFILES: readonly Profile[] = TARGETS.flatMap((target): readonly Profile[] => PROFILES[target]);

@@ -1,9 +1,10 @@
-// Pass 6. A kernel of the plan becomes source text, through the template of its name. Templates receive names, types,
-// numbers and yes-or-no choices; what is decided is decided before.
+// Pass 6. A kernel of the plan becomes source text, through the template of its name in the folder of its target.
+// Templates receive names, types, numbers and yes-or-no choices; what is decided is decided before.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
-import type { KernelPlan } from "../runtime/plan.ts";
+import type { KernelPlan, Target } from "../runtime/plan.ts";
+import { parameterOf, sharedVariableOf } from "./cuda-declarations.ts";
 
 /** Where a kernel belongs, for the header of its source. */
 export interface KernelPlace {
@@ -11,17 +12,18 @@ export interface KernelPlace {
   readonly model: string;
   readonly layer: string;
   readonly profile: string;
+  readonly target: Target;
 }
 
 const OPTIONS = { noEscape: true, strict: true, knownHelpersOnly: true, preventIndent: true } as const;
 
-let cached: ReturnType<typeof loadTemplates> | undefined;
+const cached = new Map<Target, ReturnType<typeof loadTemplates>>();
 
 /** @returns the source of one kernel, ending in a newline. */
 export function render(kernel: KernelPlan, place: KernelPlace): string {
-  cached ??= loadTemplates();
+  if (!cached.has(place.target)) cached.set(place.target, loadTemplates(place.target));
   const { choices, constants } = kernel;
-  const source = cached(kernel.template)({
+  const source = cached.get(place.target)!(kernel.template)({
     ...place,
     ...constants,
     ...choices,
@@ -29,24 +31,48 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
     name: kernel.name,
     workgroupSize: kernel.workgroupSize,
     stages: kernel.stages.join(" -> "),
-    bindings: kernel.bindings.map((binding, index) => ({
-      ...binding,
-      index,
-      space: binding.access === "uniform" ? "uniform" : `storage, ${binding.access}`,
-    })),
-    workgroupVariables: kernel.workgroupVariables,
-    // The names that the choices stand for.
-    kept: choices.keptInWorkgroup ? "kept" : "survivors",
-    activation: choices.staged ? "staged_quad" : "token_quad",
-    largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : "largest[token]",
+    ...WORDS[place.target](kernel),
   });
   return `${source.replace(/\n{3,}/g, "\n\n").trimEnd()}\n`;
 }
 
-/** Reads every template once; the file name without `.hbs` names both template and partial. */
-function loadTemplates(): (name: string) => Handlebars.TemplateDelegate {
+/** What a target's templates call the parts of a plan, and what its choices stand for. */
+const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
+  wgsl: ({ bindings, workgroupVariables, choices }) => ({
+    bindings: bindings.map((binding, index) => ({
+      ...binding,
+      index,
+      space: binding.access === "uniform" ? "uniform" : `storage, ${binding.access}`,
+    })),
+    workgroupVariables,
+    kept: choices.keptInWorkgroup ? "kept" : "survivors",
+    activation: choices.staged ? "staged_quad" : "token_quad",
+    largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : "largest[token]",
+  }),
+  cuda: ({ bindings, workgroupVariables, choices }) => ({
+    parameters: bindings.map((binding, index) => ({
+      declaration: parameterOf(binding),
+      comma: index < bindings.length - 1 ? "," : "",
+      note: binding.note,
+    })),
+    sharedVariables: workgroupVariables.map((variable) => ({ declaration: sharedVariableOf(variable) })),
+    activation: choices.staged ? "staged_quad" : "token_quad",
+    activationType: choices.staged ? "float4" : "float",
+    readsInputs: !choices.int8 || choices.quantizesHere === true,
+    scoreType: choices.int8 ? "int" : "float",
+    scoreArguments: [
+      "scores",
+      choices.dense ? "weights" : "codes",
+      ...(choices.grouped ? ["scales"] : []),
+      choices.int8 ? "token_codes" : choices.staged ? "staged" : "x",
+    ].join(", "),
+  }),
+};
+
+/** Reads every template of a target once; the file name without `.hbs` names both template and partial. */
+function loadTemplates(target: Target): (name: string) => Handlebars.TemplateDelegate {
   // `templates/` lies beside `compiler/` in the sources, and beside `dist/` in the built package.
-  const folder = ["../templates/wgsl/", "../../templates/wgsl/"]
+  const folder = [`../templates/${target}/`, `../../templates/${target}/`]
     .map((path) => new URL(path, import.meta.url))
     .find((url) => existsSync(url))!;
   const handlebars = Handlebars.create();

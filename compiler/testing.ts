@@ -51,9 +51,10 @@ export function goldenTest(spec: string, { out = "generated", ...options }: Gold
   });
 }
 
-function updateCommand(spec: string, out: string, { profiles }: CompileOptions): string {
+function updateCommand(spec: string, out: string, { targets, profiles }: CompileOptions): string {
   const where = out === "generated" ? "" : ` --out ${out}`;
-  return `npx hirec compile ${spec}${where}${profiles ? ` --profile ${profiles.join(" ")}` : ""}`;
+  const what = targets ? ` --target ${targets.join(",")}` : "";
+  return `npx hirec compile ${spec}${where}${what}${profiles ? ` --profile ${profiles.join(" ")}` : ""}`;
 }
 
 /** A problem of the spec, with its place. */

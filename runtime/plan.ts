@@ -4,6 +4,9 @@
 import { type Diagnostic, HireError } from "./errors.ts";
 import type { TensorDtype } from "./safetensors.ts";
 
+/** What kernels are written in. */
+export type Target = "wgsl" | "cuda";
+
 /** Raised whenever a plan or a pack written before could be misread. */
 export const PLAN_FORMAT = 1;
 
@@ -15,7 +18,7 @@ export interface Plan {
   /** SHA-256 of everything that decides the bytes of a pack; a pack carries the hash of the plan it was made for. */
   readonly packHash: string;
   readonly layers: Readonly<Record<string, SoftmaxPlan>>;
-  /** One program per device profile, from the most demanding profile to the default one. */
+  /** One program per device profile; of each target, from the most demanding profile to the default one. */
   readonly programs: readonly Program[];
 }
 
@@ -93,14 +96,26 @@ export interface BytesPlan {
   readonly rescore: number;
 }
 
-export interface Program {
+export type Program = WgslProgram | CudaProgram;
+
+interface AnyProgram {
   readonly profile: string;
+  readonly target: Target;
+  /** The profile's limits, under the names of the target's API; a device must offer at least these. */
+  readonly limits: Readonly<Record<string, number>>;
+  readonly layers: Readonly<Record<string, LayerProgram>>;
+}
+
+export interface WgslProgram extends AnyProgram {
   readonly target: "wgsl";
   /** Device features that the kernels need. */
   readonly features: readonly string[];
-  /** The profile's limits, under their WebGPU names; a device must offer at least these. */
-  readonly limits: Readonly<Record<string, number>>;
-  readonly layers: Readonly<Record<string, LayerProgram>>;
+}
+
+export interface CudaProgram extends AnyProgram {
+  readonly target: "cuda";
+  /** What to compile the sources for, such as `sm_90`. */
+  readonly architecture: string;
 }
 
 export interface LayerProgram {
@@ -130,6 +145,10 @@ export interface LaunchPlan {
   readonly first?: number;
 }
 
+/**
+ * A kernel, in the words of WebGPU. In CUDA a workgroup is a block, an invocation a thread, workgroup memory is shared
+ * memory, a binding is a parameter (a device pointer; the order is the same), and `vec4<u32>` is `uint4`.
+ */
 export interface KernelPlan {
   /** Entry point of the source. */
   readonly name: string;
@@ -148,7 +167,7 @@ export interface KernelPlan {
 }
 
 export interface BindingPlan {
-  /** Name of the variable and of the buffer. The position in the list is the binding number, all in group 0. */
+  /** Name of the variable and of the buffer. The position in the list is the binding's number, in WGSL all in group 0. */
   readonly name: string;
   readonly access: "read" | "read_write" | "uniform";
   readonly type: string;

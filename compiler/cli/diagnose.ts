@@ -127,8 +127,8 @@ async function compareOn(
   { compiled, weights, x, expected }: Trial,
 ): Promise<string> {
   const ran: string[] = [];
-  for (const { profile, features } of compiled.plan.programs) {
-    if (!features.every((feature) => device.features.has(feature))) continue;
+  for (const { profile, ...program } of compiled.plan.programs) {
+    if (program.target !== "wgsl" || !program.features.every((feature) => device.features.has(feature))) continue;
     const model = await loadModel(device, compiled, weights, { profile });
     for (const [name, layer] of Object.entries(model.layers)) {
       const result = await layer.run(x);

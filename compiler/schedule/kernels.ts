@@ -5,7 +5,7 @@ import type { BindingPlan, KernelPlan, LaunchPlan, SoftmaxPlan } from "../../run
 import type { FusedKernel } from "../fuse.ts";
 import type { Stage } from "../lower.ts";
 import { exactStride } from "../padding.ts";
-import type { Profile } from "../profiles.ts";
+import { budgetOf, type Profile } from "../profiles.ts";
 import {
   binding,
   exactBinding,
@@ -24,6 +24,22 @@ const RESCORE_LANES = 256;
 
 /** Lanes that share a candidate's dot product without subgroups: 8 lanes of 16 bytes read one 128-byte line. */
 const LANES_PER_ROW = 8;
+
+/** The same for CUDA, where a warp always has 32: its shuffles add up, without shared memory. */
+const LANES_PER_WARP = 32;
+
+/**
+ * Blocks that a multiprocessor must be able to hold at a time, by which the compiler of CUDA divides the registers. Left
+ * to itself it aims at more and spills. A scoring thread takes up to 117 registers for 8 tokens that lie in shared memory,
+ * which leaves room for 8 blocks of 64; more tokens, or inputs from device memory, take more. Behind the survivors there
+ * is one block per token, so its registers are free. To be measured on a GPU.
+ */
+function blocksPerMultiprocessor({ template }: FusedKernel, { constants, choices }: KernelParts): number {
+  if (template !== "score_select") return 1;
+  return constants.BATCH! <= 8 && (choices.int8 || choices.staged) ? 8 : 4;
+}
+
+const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;
 
 interface WorkgroupVariable {
   readonly name: string;
@@ -71,7 +87,7 @@ function scheduleScoreSelect(context: Context): KernelPlan {
   const quantizesHere = int8 && !quantizedBefore;
 
   const variables: WorkgroupVariable[] = [array("tile_keys", "u32", tiling.lanes, 4)];
-  let free = profile.limits.maxComputeWorkgroupStorageSize - tiling.lanes * 4;
+  let free = budgetOf(profile).workgroupBytes - tiling.lanes * 4;
   /** Adds a variable when there is room for it, and says whether there was. */
   const place = (name: string, element: string, count: number, bytes: number): boolean => {
     const taken = alignedBytes(count * bytes);
@@ -141,7 +157,9 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
   const { batch, inputs, k, candidates, selection } = layer;
   const has = (wanted: Stage["op"]) => fused.stages.some(({ op }) => op === wanted);
   const [selects, rescores, ranks] = [has("select"), has("rescore"), has("topk")];
-  const subgroups = rescores && profile.features.includes("subgroups");
+  const cuda = profile.target === "cuda";
+  const subgroups = rescores && !cuda && profile.features.includes("subgroups");
+  const lanesPerRow = cuda ? LANES_PER_WARP : LANES_PER_ROW;
   const slices = rowSlices(layer, profile);
   const sliced = rescores && slices.each < slices.total;
 
@@ -154,10 +172,10 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
       variable("collected", "atomic<u32>", 4),
     );
   }
-  if (rescores && !subgroups) variables.push(array("partial", "f32", RESCORE_LANES, 4));
+  if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
-  const fits = taken + alignedBytes(candidates * 8) <= profile.limits.maxComputeWorkgroupStorageSize;
+  const fits = taken + alignedBytes(candidates * 8) <= budgetOf(profile).workgroupBytes;
   // Kernels that share the candidates meet in device memory.
   const chosenInWorkgroup = selects && ranks && fits;
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
@@ -193,7 +211,7 @@ function scheduleRescoreTopk(context: Context): KernelPlan {
         INPUTS: inputs,
         QUADS: rowQuads,
         CHUNKS: rowQuads / (layer.dtype === "f32" ? 1 : 2),
-        ...(!subgroups && { LANES_PER_ROW, TEAMS: RESCORE_LANES / LANES_PER_ROW }),
+        ...(!subgroups && { LANES_PER_ROW: lanesPerRow, TEAMS: RESCORE_LANES / lanesPerRow }),
       }),
     },
     choices: {
@@ -229,7 +247,7 @@ interface KernelParts {
 function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {
   return {
     name: `${name}_${parts.stem}`,
-    file: `${profile.name}/${name}.${parts.stem}.wgsl`,
+    file: `${profile.folder}/${name}.${parts.stem}.${EXTENSION[profile.target]}`,
     template: fused.template,
     stages: fused.stages.map((stage) => (stage.op === "select" ? `select ${stage.from}` : stage.op)),
     workgroupSize: parts.workgroupSize,
@@ -237,7 +255,10 @@ function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPl
     workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
     bindings: parts.bindings,
     workgroupVariables: parts.variables,
-    constants: parts.constants,
+    constants: {
+      ...parts.constants,
+      ...(profile.target === "cuda" && { BLOCKS_PER_MULTIPROCESSOR: blocksPerMultiprocessor(fused, parts) }),
+    },
     choices: parts.choices,
   };
 }

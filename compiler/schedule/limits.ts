@@ -2,7 +2,23 @@
 
 import type { Diagnostic } from "../../runtime/errors.ts";
 import type { BufferPlan, KernelPlan, SoftmaxPlan } from "../../runtime/plan.ts";
-import type { Profile } from "../profiles.ts";
+import { budgetOf, type Profile } from "../profiles.ts";
+
+/** What the parts of a budget are called by those who know the target. */
+const WORDS = {
+  wgsl: {
+    workgroupBytes: "bytes of workgroup memory",
+    workgroupSize: "invocations",
+    bindings: "storage buffers",
+    workgroups: "workgroups",
+  },
+  cuda: {
+    workgroupBytes: "bytes of shared memory",
+    workgroupSize: "threads",
+    bindings: "parameters",
+    workgroups: "blocks",
+  },
+} as const;
 
 /** @returns HIRE-PLAN-001, -002 and -009, all that apply. */
 export function limitProblems(
@@ -10,8 +26,9 @@ export function limitProblems(
   { inputs, estimator }: SoftmaxPlan,
   buffers: readonly BufferPlan[],
   kernels: readonly KernelPlan[],
-  { name: profile, limits }: Profile,
+  profile: Profile,
 ): Diagnostic[] {
+  const budget = budgetOf(profile);
   const problems: Diagnostic[] = [];
   if (estimator.kind === "quantized" && estimator.activations === "int8" && largestScore(estimator) > 2 ** 31 - 1) {
     problems.push({
@@ -22,29 +39,30 @@ export function limitProblems(
   }
   for (const { name: buffer, bytes: whole, slices } of buffers) {
     const bytes = Math.max(...(slices ?? [whole]));
-    if (bytes <= limits.maxStorageBufferBindingSize) continue;
+    if (bytes <= budget.bindingBytes) continue;
     problems.push({
       code: "HIRE-PLAN-001",
-      message: `Layer "${name}": buffer "${buffer}" has ${bytes} bytes, but ${profile} binds at most ${limits.maxStorageBufferBindingSize}`,
+      message: `Layer "${name}": buffer "${buffer}" has ${bytes} bytes, but ${profile.name} binds at most ${budget.bindingBytes}`,
       fix: "Lower batch, k, candidates or inputs; matrices are sliced over bindings, other buffers and single rows are not",
     });
   }
+  const words = WORDS[profile.target];
   for (const each of kernels) {
     const needs = [
-      { what: "bytes of workgroup memory", used: each.workgroupBytes, most: limits.maxComputeWorkgroupStorageSize },
-      { what: "invocations", used: each.workgroupSize, most: limits.maxComputeInvocationsPerWorkgroup },
-      { what: "storage buffers", used: each.bindings.length, most: limits.maxStorageBuffersPerShaderStage },
+      { what: words.workgroupBytes, used: each.workgroupBytes, most: budget.workgroupBytes },
+      { what: words.workgroupSize, used: each.workgroupSize, most: budget.workgroupSize },
+      { what: words.bindings, used: each.bindings.length, most: budget.bindings },
       {
-        what: "workgroups",
+        what: words.workgroups,
         used: Math.max(...each.launches.flatMap(({ workgroups }) => workgroups)),
-        most: limits.maxComputeWorkgroupsPerDimension,
+        most: budget.workgroups,
       },
     ];
     for (const { what, used, most } of needs) {
       if (used <= most) continue;
       problems.push({
         code: "HIRE-PLAN-009",
-        message: `Kernel ${each.name} needs ${used} ${what}, but ${profile} has ${most}`,
+        message: `Kernel ${each.name} needs ${used} ${what}, but ${profile.name} has ${most}`,
         fix: "Lower batch or rows, or compile for another profile",
       });
     }

@@ -3,7 +3,7 @@
 
 import type { LaunchPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { exactRowBytes } from "../padding.ts";
-import type { Profile } from "../profiles.ts";
+import { budgetOf, type Profile } from "../profiles.ts";
 
 /** A matrix cut into ranges of `each` buckets or rows; the last range may be shorter. */
 export interface Slices {
@@ -12,14 +12,14 @@ export interface Slices {
 }
 
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */
-export function bucketSlices({ tensors, selection }: SoftmaxPlan, { limits }: Profile): Slices {
+export function bucketSlices({ tensors, selection }: SoftmaxPlan, profile: Profile): Slices {
   const scored = tensors.filter(({ role }) => role !== "exact").map(({ bytes }) => bytes);
-  return slices(selection.buckets, Math.max(...scored) / selection.buckets, limits.maxStorageBufferBindingSize);
+  return slices(selection.buckets, Math.max(...scored) / selection.buckets, budgetOf(profile).bindingBytes);
 }
 
 /** Rows per launch of the rescoring kernel. */
-export function rowSlices(layer: SoftmaxPlan, { limits }: Profile): Slices {
-  return slices(layer.rows, exactRowBytes(layer), limits.maxStorageBufferBindingSize);
+export function rowSlices(layer: SoftmaxPlan, profile: Profile): Slices {
+  return slices(layer.rows, exactRowBytes(layer), budgetOf(profile).bindingBytes);
 }
 
 /** One launch per slice; `workgroups` gives the grid for so many buckets or rows. */
@@ -41,6 +41,6 @@ export function sliceBytes({ total, each }: Slices, bytes: number): readonly num
 
 /** As few slices as fit, and those as even as possible. A single bucket or row that does not fit is left to the limits. */
 function slices(total: number, bytesOfOne: number, limit: number): Slices {
-  const fitting = Math.max(1, Math.floor(limit / bytesOfOne));
+  const fitting = Math.min(total, Math.max(1, Math.floor(limit / bytesOfOne)));
   return { total, each: Math.ceil(total / Math.ceil(total / fitting)) };
 }

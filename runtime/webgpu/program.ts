@@ -1,34 +1,35 @@
 // The program of a plan that fits a device, and its kernels as pipelines.
 
 import { HireError, onOneLine, reasonOf } from "../errors.ts";
-import type { KernelPlan, Plan, Program } from "../plan.ts";
+import type { KernelPlan, Plan, WgslProgram } from "../plan.ts";
 import { STAGE_COMPUTE } from "./constants.ts";
 
 /**
- * The first program of the plan whose features and limits the device has.
+ * The first WGSL program of the plan whose features and limits the device has.
  * @param profile takes only the program of this name.
  * @throws HireError HIRE-RUN-006 when there is none, naming what the device lacks.
  */
-export function pickProgram(plan: Plan, device: GPUDevice, profile?: string): Program {
+export function pickProgram(plan: Plan, device: GPUDevice, profile?: string): WgslProgram {
   const lacking: string[] = [];
-  for (const program of plan.programs) {
+  const programs = plan.programs.filter(({ target }) => target === "wgsl") as readonly WgslProgram[];
+  for (const program of programs) {
     if (profile !== undefined && program.profile !== profile) continue;
     const missing = missingOn(device, program);
     if (missing.length === 0) return program;
     lacking.push(`${program.profile} needs ${missing.join(" and ")}`);
   }
-  const offered = plan.programs.map((program) => program.profile).join(", ");
+  const offered = (programs.length > 0 ? programs : plan.programs).map((program) => program.profile).join(", ");
   throw new HireError({
     code: "HIRE-RUN-006",
     message:
       lacking.length > 0
         ? `The device cannot run "${plan.model}": ${lacking.join("; ")}`
-        : `"${plan.model}" was not compiled for profile "${profile}", but for: ${offered}`,
+        : `"${plan.model}" was not compiled for ${programs.length === 0 ? "WebGPU" : `profile "${profile}"`}, but for: ${offered}`,
     fix: "Compile for a profile that the device supports, or request the device with the adapter's limits and features",
   });
 }
 
-function missingOn(device: GPUDevice, { features, limits }: Program): string[] {
+function missingOn(device: GPUDevice, { features, limits }: WgslProgram): string[] {
   const missing = features.filter((feature) => !device.features.has(feature)).map((feature) => `feature ${feature}`);
   for (const [name, wanted] of Object.entries(limits)) {
     const offered = (device.limits as unknown as Record<string, number>)[name] ?? 0;

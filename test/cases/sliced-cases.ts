@@ -2,7 +2,7 @@
 
 import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
-import type { Profile } from "../../compiler/profiles.ts";
+import type { Profile, WgslProfile } from "../../compiler/profiles.ts";
 import { defineModel, dense, exact, quantized, softmax } from "../../dsl/index.ts";
 import { LAYER } from "./compile-case.ts";
 import type { SoftmaxCase } from "./softmax-case.ts";
@@ -61,6 +61,6 @@ export function compileFor(layer: SoftmaxCase["layer"], profile: Profile) {
 }
 
 /** The profile with bindings of at most so many bytes. */
-export function withBinding(profile: Profile, bytes: number): Profile {
+export function withBinding(profile: WgslProfile, bytes: number): WgslProfile {
   return { ...profile, limits: { ...profile.limits, maxStorageBufferBindingSize: bytes } };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type CompiledSpec, compareFolder, compile } from "hirec/compiler";
+import { type CompiledSpec, compareFolder, compile, type Target } from "hirec/compiler";
 import { type NodeDevice, requestNullDevice } from "hirec/runtime/node";
 import { goldenTest } from "hirec/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,12 +20,15 @@ const specs = (await readdir(join(root, "examples"), { recursive: true }))
   .map((path) => join(root, "examples", path))
   .sort();
 
+const TARGETS = ["wgsl", "cuda"] as const;
+
 const compiled: CompiledSpec[] = [];
 beforeAll(async () => {
-  for (const spec of specs) compiled.push(await compile(spec));
+  for (const spec of specs) compiled.push(await compile(spec, { targets: TARGETS }));
 });
 
-for (const spec of specs) goldenTest(relative(process.cwd(), spec), { out: relative(process.cwd(), generated) });
+for (const spec of specs)
+  goldenTest(relative(process.cwd(), spec), { out: relative(process.cwd(), generated), targets: TARGETS });
 
 describe("generated/", () => {
   it("has an example to hold", () => {
@@ -49,7 +52,15 @@ describe("generated/", () => {
       for (const spec of specs) await cp(spec, join(elsewhere, spec.split("/").at(-1)!));
       await promisify(execFile)(
         process.execPath,
-        [join(root, "dist/compiler/cli/main.js"), "compile", ...(await readdir(elsewhere)), "--out", "out"],
+        [
+          join(root, "dist/compiler/cli/main.js"),
+          "compile",
+          ...(await readdir(elsewhere)),
+          "--out",
+          "out",
+          "--target",
+          "wgsl,cuda",
+        ],
         { cwd: elsewhere, env: { PATH: process.env.PATH, LC_ALL: "tr_TR.UTF-8", TZ: "Asia/Kathmandu" } },
       );
       for (const { plan, files } of compiled) {
@@ -69,10 +80,11 @@ describe("every committed kernel", () => {
   });
   afterAll(() => device.close());
 
-  const eachKernel = async (test: (kernel: Kernel, source: string) => Promise<void> | void) => {
+  const eachKernel = async (target: Target, test: (kernel: Kernel, source: string) => Promise<void> | void) => {
     let count = 0;
     for (const { plan } of compiled) {
-      for (const kernel of plan.programs.flatMap(({ layers }) => Object.values(layers).flatMap((l) => l.kernels))) {
+      const programs = plan.programs.filter((program) => program.target === target);
+      for (const kernel of programs.flatMap(({ layers }) => Object.values(layers).flatMap((l) => l.kernels))) {
         await test(kernel, await readFile(join(generated, plan.model, kernel.file), "utf8"));
         count++;
       }
@@ -81,21 +93,24 @@ describe("every committed kernel", () => {
   };
   type Kernel = Parameters<typeof verify>[0];
 
-  it("declares the bindings, workgroup size and workgroup memory of its plan", () => eachKernel(verify));
+  it.each(["wgsl", "cuda"] as const)(
+    "declares the bindings, workgroup size and workgroup memory of its plan, in %s",
+    (target) => eachKernel(target, (kernel, source) => verify(kernel, target, source)),
+  );
 
   it("is accepted by Tint", () =>
-    eachKernel(async (kernel, source) => {
+    eachKernel("wgsl", async (kernel, source) => {
       await compileKernel(device.device, kernel, source);
     }));
 
   it("gives every variable an initial value, which loops do not reset on every driver", () =>
-    eachKernel((kernel, source) => {
+    eachKernel("wgsl", (kernel, source) => {
       const uninitialized = source.split("\n").filter((line) => /^\s+var\b[^=]*;/.test(line));
       expect({ kernel: kernel.name, uninitialized }).toEqual({ kernel: kernel.name, uninitialized: [] });
     }));
 
   it("is refused by Tint when it is broken, so acceptance means something", () =>
-    eachKernel(async (kernel, source) => {
+    eachKernel("wgsl", async (kernel, source) => {
       const broken = source.replace("u32", "u33");
       await expect(compileKernel(device.device, kernel, broken)).rejects.toThrow(/HIRE-RUN-003.*line \d+/);
     }));

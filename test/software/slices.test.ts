@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => software.close());
 
-const grid = SLICED_CASES.flatMap((each) => PROFILES.map((profile) => ({ ...each, profile })));
+const grid = SLICED_CASES.flatMap((each) => PROFILES.wgsl.map((profile) => ({ ...each, profile })));
 
 test.each(grid)(
   "$name: slices give the reference's answer, and the bits of the whole ($profile.name)",
@@ -61,7 +61,7 @@ test.each(grid)(
 
 test("one pack serves the whole and the sliced program", () => {
   const { layer, binding } = SLICED_CASES[0]!;
-  const profile = PROFILES.at(-1)!;
+  const profile = PROFILES.wgsl.at(-1)!;
   expect(compileFor(layer, withBinding(profile, binding)).plan.packHash).toBe(compileFor(layer, profile).plan.packHash);
 });
 
@@ -73,7 +73,7 @@ test("the heads of Gemma 2 2B and Gemma 3 compile for the default profile, every
   ] as const) {
     for (const estimator of [quantized({ bits: 4 }), quantized({ bits: 8, group: 128 })]) {
       const layer = { inputs, rows, dtype: "bf16", estimator, k: 64, candidates: 256 } as const;
-      const { plan } = compileFor(layer, PROFILES.at(-1)!);
+      const { plan } = compileFor(layer, PROFILES.wgsl.at(-1)!);
       const { buffers, kernels } = plan.programs[0]!.layers[LAYER]!;
       expect(Math.max(...buffers.flatMap(({ slices, bytes }) => slices ?? [bytes]))).toBeLessThanOrEqual(2 ** 27);
       expect(kernels.map(({ name }) => name)).toEqual([

@@ -2,12 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
-import type { SoftmaxPlan } from "../../runtime/plan.ts";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
 import { type CompiledCase, compileCase, LAYER } from "../cases/compile-case.ts";
 import { judge } from "../cases/judge.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
+import { rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { runKernels } from "./run-kernels.ts";
 
@@ -71,18 +71,3 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
     }
   });
 });
-
-function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(matrix: Values, columns: number, row: number) {
-  return matrix.subarray(row * columns, (row + 1) * columns) as Values;
-}
-
-/** The survivors of a token as the kernel left them, bucket by bucket, and the best of them by key. */
-function selected({ selection: { buckets, keep }, candidates }: SoftmaxPlan, words: Uint32Array, token: number) {
-  const pairs = Array.from({ length: buckets * keep }, (_, i) => {
-    const at = (token * buckets * keep + i) * 2;
-    return { key: words[at]!, row: words[at + 1]! };
-    // A bucket with fewer rows than it may keep fills up with key 0.
-  }).filter(({ key }) => key !== 0);
-  const ordered = [...pairs].sort((a, b) => b.key - a.key || a.row - b.row);
-  return { survivors: pairs.map(({ row }) => row), candidates: ordered.slice(0, candidates).map(({ row }) => row) };
-}

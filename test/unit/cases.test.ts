@@ -13,7 +13,7 @@ const compiled: readonly CompiledCase[] = [
 ].map(compileCase);
 
 const sliced = SLICED_CASES.flatMap(({ layer, binding }) =>
-  PROFILES.map((profile) => compileFor(layer, withBinding(profile, binding))),
+  PROFILES.wgsl.map((profile) => compileFor(layer, withBinding(profile, binding))),
 );
 
 const kernels = [...compiled, ...sliced].flatMap(({ plan }) =>

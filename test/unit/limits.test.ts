@@ -72,7 +72,7 @@ test("no kernel takes more workgroup memory than its profile has, whatever the s
           dense: { ...shape, estimator: dense() },
         });
         for (const { profile, layers } of plan.programs) {
-          const { limits } = PROFILES.find(({ name }) => name === profile)!;
+          const { limits } = PROFILES.wgsl.find(({ name }) => name === profile)!;
           const used = Object.values(layers).flatMap(({ kernels }) => kernels.map((kernel) => kernel.workgroupBytes));
           expect(Math.max(...used)).toBeLessThanOrEqual(limits.maxComputeWorkgroupStorageSize);
         }

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
-import type { CompiledSpec } from "../../index.ts";
+import type { CompiledSpec, Target } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
 import { type CompiledFolder, sameName, summarizeWrite } from "../compiled-folders.ts";
 import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
@@ -11,6 +11,7 @@ import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
   readonly out: string;
+  readonly target: readonly Target[] | undefined;
   readonly profile: readonly string[] | undefined;
   readonly check?: boolean | undefined;
   readonly watch?: boolean | undefined;
@@ -23,28 +24,40 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
     yargs
       .positional("spec", { describe: "Spec files (*.hire.ts)", type: "string", array: true, demandOption: true })
       .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
-      .option("target", { describe: "What to emit", choices: ["wgsl"] as const, array: true, default: ["wgsl"] })
-      .option("profile", { describe: "Device profiles to compile for; default: all", type: "string", array: true })
+      .option("target", {
+        describe: "What to emit; default: wgsl, or what --profile asks for",
+        choices: ["wgsl", "cuda"] as const satisfies readonly Target[],
+        array: true,
+        coerce: splitAtCommas<Target>,
+      })
+      .option("profile", {
+        describe: "Device profiles to compile for; default: all of the targets",
+        type: "string",
+        array: true,
+        coerce: splitAtCommas<string>,
+      })
       // No defaults, or each would conflict with the other.
       .option("check", { describe: "Write nothing; exit 1 if the output is not up to date", type: "boolean" })
       .option("watch", { describe: "Go on, and compile again what changes", type: "boolean" })
       .conflicts("watch", "check")
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
+      .example("$0 compile tiny-lm.hire.ts --target wgsl,cuda", "adds sources for CUDA")
       .example("$0 compile tiny-lm.hire.ts --watch", "and again with every save, until Ctrl+C")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>
     runCommand("compile", args.json, async () => {
+      const compiling = {
+        ...(args.target && { targets: args.target }),
+        ...(args.profile && { profiles: args.profile }),
+      };
       if (args.watch) {
         const { watchCompile } = await import("../watch/watch-compile.ts");
-        const { spec, out, json, profile } = args;
-        await watchCompile(spec, { out, json, ...(profile && { profiles: profile }) });
+        await watchCompile(args.spec, { out: args.out, json: args.json, ...compiling });
         return {};
       }
       const { compile, compareFolder, write } = await import("../../index.ts");
       const started = performance.now();
-      const compiled = await forEachSpec(args.spec, (spec) =>
-        compile(spec, args.profile && { profiles: args.profile }),
-      );
+      const compiled = await forEachSpec(args.spec, (spec) => compile(spec, compiling));
       refuseSameName(compiled);
       const models: CompiledFolder[] = [];
       for (const { plan, files } of compiled) {
@@ -63,6 +76,11 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       };
     }),
 };
+
+/** `--option a,b` is `--option a --option b`. */
+function splitAtCommas<Name extends string>(given: readonly Name[] | undefined): Name[] | undefined {
+  return given?.flatMap((each) => each.split(",") as Name[]);
+}
 
 function summarize(folder: CompiledFolder, check: boolean): string {
   if (!check) return summarizeWrite(folder);

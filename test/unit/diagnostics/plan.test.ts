@@ -65,9 +65,54 @@ describe("a layer that no kernel can serve is refused while compiling", () => {
       {
         code: "HIRE-PLAN-004",
         message: 'There is no device profile "webgpu-max"',
-        fix: "Use one of: webgpu-subgroups, webgpu-default",
+        fix: "Use one of: webgpu-subgroups, webgpu-default, cuda-sm100, cuda-sm90, cuda-sm80",
       },
     ]);
+  });
+
+  test.each([
+    [{ targets: [] }, "No target is named", "Use one of: wgsl, cuda"],
+    [{ targets: ["metal" as "wgsl"] }, 'There is no target "metal"', "Use one of: wgsl, cuda"],
+    [{ profiles: [] }, "No device profile is named", /^Use one of: webgpu-subgroups, .*cuda-sm80$/],
+    [
+      { targets: ["wgsl"], profiles: ["cuda-sm80"] },
+      'Profile "cuda-sm80" is of target cuda, which is not named',
+      "Add target cuda",
+    ],
+    [
+      { targets: ["wgsl", "cuda"], profiles: ["cuda-sm80"] },
+      "No profile of target wgsl is named",
+      "Add one of: webgpu-subgroups, webgpu-default",
+    ],
+  ] as const)("HIRE-PLAN-004 for %j", async (options, message, fix) => {
+    const { diagnostics } = await failureOf(() => compileModel(modelOf({}), options));
+    expect(diagnostics).toEqual([
+      { code: "HIRE-PLAN-004", message, fix: typeof fix === "string" ? fix : expect.stringMatching(fix) },
+    ]);
+  });
+
+  test.each([
+    [{}, ["webgpu-subgroups", "webgpu-default"]],
+    [{ targets: ["cuda"] }, ["cuda-sm100", "cuda-sm90", "cuda-sm80"]],
+    [{ profiles: ["cuda-sm90", "webgpu-default"] }, ["webgpu-default", "cuda-sm90"]],
+    [{ targets: ["cuda"], profiles: ["cuda-sm90"] }, ["cuda-sm90"]],
+  ] as const)("%j compiles for %j", (options, wanted) => {
+    expect(compileModel(modelOf({}), options).plan.programs.map(({ profile }) => profile)).toEqual(wanted);
+  });
+
+  test.each([
+    ["sharedMemPerBlock", 1024, "bytes of shared memory"],
+    ["maxThreadsPerBlock", 128, "threads"],
+    ["maxGridSize", 3, "blocks"],
+  ] as const)("HIRE-PLAN-009 when a CUDA profile lowers %s to %i", async (limit, most, what) => {
+    const base = PROFILES.cuda[0]!;
+    const profile: Profile = { ...base, name: "tiny-device", limits: { ...base.limits, [limit]: most } };
+    const model = check({ model: modelOf({}), sites: [] });
+    const { diagnostics } = await failureOf(() => emit(model, [profile]));
+    for (const { code, message } of diagnostics) {
+      expect(code).toBe("HIRE-PLAN-009");
+      expect(message).toMatch(new RegExp(`^Kernel head_\\w+ needs \\d+ ${what}, but tiny-device has ${most}$`));
+    }
   });
 
   test.each([
@@ -76,7 +121,7 @@ describe("a layer that no kernel can serve is refused while compiling", () => {
     ["maxStorageBuffersPerShaderStage", 3, "storage buffers"],
     ["maxComputeWorkgroupsPerDimension", 3, "workgroups"],
   ] as const)("HIRE-PLAN-009 when a profile lowers %s to %i", async (limit, most, what) => {
-    const base = PROFILES.at(-1)!;
+    const base = PROFILES.wgsl.at(-1)!;
     const profile: Profile = { ...base, name: "tiny-device", limits: { ...base.limits, [limit]: most } };
     const model = check({ model: modelOf({}), sites: [] });
     const { diagnostics } = await failureOf(() => emit(model, [profile]));
@@ -92,7 +137,7 @@ describe("HIRE-PLAN-003: a source that differs from its plan is refused", () => 
   const source = small.files.get(kernel.file)!;
 
   test("the source that was emitted passes", () => {
-    expect(() => verify(kernel, source)).not.toThrow();
+    expect(() => verify(kernel, "wgsl", source)).not.toThrow();
   });
 
   test.each([
@@ -115,11 +160,85 @@ describe("HIRE-PLAN-003: a source that differs from its plan is refused", () => 
   ])("%s", async (_, from, to, why) => {
     const tampered = source.replaceAll(from, to);
     expect(tampered).not.toBe(source);
-    const { code, diagnostics } = await failureOf(() => verify(kernel, tampered));
+    const { code, diagnostics } = await failureOf(() => verify(kernel, "wgsl", tampered));
     expect(code).toBe("HIRE-PLAN-003");
     expect(diagnostics[0]!.message).toMatch(/^The source of kernel head_rescore_topk does not match its plan: /);
     expect(diagnostics[0]!.message).toMatch(why);
   });
+});
+
+describe("HIRE-PLAN-003: a CUDA source that differs from its plan is refused", () => {
+  const { plan, files } = compileModel(modelOf({}), { targets: ["cuda"] });
+  const kernel = plan.programs[0]!.layers.head!.kernels.at(-1)!;
+  const source = files.get(kernel.file)!;
+
+  test("the source that was emitted passes", () => {
+    expect(() => verify(kernel, "cuda", source)).not.toThrow();
+  });
+
+  test.each([
+    ["another entry point", kernel.name, "another_name", /its entries are another_name, planned are head_rescore_topk/],
+    [
+      "another block size",
+      "__launch_bounds__(256,",
+      "__launch_bounds__(64,",
+      /its workgroupSize are 64, planned are 256/,
+    ],
+    [
+      "parameters in another order",
+      "const uint2* __restrict__ survivors",
+      "const uint2* __restrict__ x",
+      /its bindings are /,
+    ],
+    [
+      "a parameter that may be written",
+      "const float* __restrict__ x",
+      "float* __restrict__ x",
+      /bindings are .*,float\*/,
+    ],
+    [
+      "another type",
+      "const uint4* __restrict__ exact",
+      "const uint2* __restrict__ exact",
+      /bindings are .*uint2\* __restrict__ exact/,
+    ],
+    [
+      "more shared memory",
+      "section_totals[16]",
+      "section_totals[32]",
+      /its workgroupVariables are .*section_totals\[32\]/,
+    ],
+    [
+      "shared memory that is not planned",
+      "__shared__ uint3 digit;",
+      "__shared__ uint3 digit; __shared__ int more;",
+      /int more/,
+    ],
+    ["a kernel in another form", 'extern "C" __global__', "__global__", /it does not parse: __global__ occurs 1 times/],
+    [
+      "shared memory in another form",
+      "__shared__ uint3 digit;",
+      "__shared__ uint3 digit = {};",
+      /__shared__ occurs 5 times, 4 of them/,
+    ],
+  ])("%s", async (_, from, to, why) => {
+    const tampered = source.replaceAll(from, to);
+    expect(tampered).not.toBe(source);
+    const { code, diagnostics } = await failureOf(() => verify(kernel, "cuda", tampered));
+    expect(code).toBe("HIRE-PLAN-003");
+    expect(diagnostics[0]!.message).toMatch(why);
+  });
+});
+
+test("all targets of a model share one pack", () => {
+  const both = compileModel(modelOf({}), { targets: ["wgsl", "cuda"] }).plan;
+  expect(both.packHash).toBe(small.plan.packHash);
+  expect(both.layers).toEqual(small.plan.layers);
+});
+
+test("no layer is too large for a binding of CUDA", () => {
+  const large = modelOf({ inputs: 4096, rows: 128256 });
+  expect(compileModel(large, { targets: ["cuda"] }).plan.programs).toHaveLength(3);
 });
 
 describe("a folder that is no compiled model of this version is refused", () => {

@@ -15,12 +15,16 @@ import { writeSafetensors } from "../../../runtime/node/safetensors-file.ts";
 import { type TensorToWrite, tensorBytes } from "../../../runtime/safetensors.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
 import { type LoadOptions, loadModel } from "../../../runtime/webgpu/model.ts";
+import { pickProgram } from "../../../runtime/webgpu/program.ts";
 import { failureOf } from "./failure.ts";
 
 const INPUTS = 64;
 const layer = (weight: string) => softmax({ inputs: INPUTS, rows: 256, weight, estimator: dense(), k: 4 });
 const { plan, files } = compileModel(defineModel("tiny", { head: layer("lm_head"), draft: layer("lm_head") }));
 const compiled = { plan, sources: Object.fromEntries(files) };
+const cuda = compileModel(defineModel("tiny", { head: layer("lm_head"), draft: layer("lm_head") }), {
+  targets: ["cuda"],
+}).plan;
 
 async function problemOf(work: () => unknown): Promise<Diagnostic> {
   const { diagnostics } = await failureOf(work);
@@ -243,6 +247,17 @@ describe("a device that cannot run the model, or stops running it", () => {
       code: "HIRE-RUN-006",
       message: '"tiny" was not compiled for profile "webgpu-f16", but for: webgpu-subgroups, webgpu-default',
     });
+  });
+
+  test("HIRE-RUN-006 for a model that was compiled for CUDA only; CUDA programs beside others are passed over", async () => {
+    const only = { plan: cuda, sources: {} };
+    const noWeights = () => new Uint8Array();
+    expect(await problemOf(() => loadModel(node.device, only, noWeights))).toMatchObject({
+      code: "HIRE-RUN-006",
+      message: '"tiny" was not compiled for WebGPU, but for: cuda-sm100, cuda-sm90, cuda-sm80',
+    });
+    const both = { ...plan, programs: [...cuda.programs, ...plan.programs] };
+    expect(pickProgram(both, node.device).target).toBe("wgsl");
   });
 
   test("HIRE-RUN-008 for a layer that the model does not have", async () => {

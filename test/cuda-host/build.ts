@@ -1,0 +1,114 @@
+// The emitted sources as a program for the CPU, built by g++. Built once: the program lies in the temporary folder under
+// the hash of all that went into it.
+
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+
+/** Programs built at a time. */
+const BUILDERS = 2;
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const parts = ["cuda-on-cpu.h", "cuda-on-cpu.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
+
+/**
+ * What finds mistakes: `poison` fills shared memory with garbage and surrounds buffers with canaries, `sanitize` watches
+ * every load, store and operation, and is slower.
+ */
+export type Watch = "poison" | "sanitize";
+
+// No contraction of products and sums, so that a program is the same on every CPU.
+const FLAGS = ["-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", `-I${here}`];
+// The kernels have no warnings of their own; g++ does not know the pragmas of CUDA.
+const WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"];
+const WATCH_FLAGS: Readonly<Record<Watch, readonly string[]>> = {
+  poison: [],
+  sanitize: ["-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+};
+
+export interface NamedSource {
+  readonly name: string;
+  readonly source: string;
+}
+
+/** @returns why nothing can be built here, or nothing. */
+export async function whyNoCompiler(): Promise<string | undefined> {
+  return execute("g++", ["--version"]).then(
+    () => undefined,
+    () => "there is no g++",
+  );
+}
+
+/**
+ * Builds kernels, in launch order, and what runs them.
+ * @returns the path of the program.
+ */
+export async function buildProgram(kernels: readonly NamedSource[], watch: Watch): Promise<string> {
+  const main = [
+    '#include "cuda-on-cpu.h"',
+    // Each kernel is a file of its own; their constants share names.
+    ...kernels.map(({ source }, i) => `namespace kernel_${i} {\n${source}}`),
+    "const on_cpu::Kernel cuda_kernels[] = {",
+    ...kernels.map(
+      ({ name }, i) => `  {"${name}", [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
+    ),
+    "};",
+    `const unsigned int cuda_kernel_count = ${kernels.length};`,
+    "",
+  ].join("\n");
+  const flags = [...FLAGS, ...WATCH_FLAGS[watch]];
+  const runner = await cached([...parts, ...flags], ".o", (out) =>
+    execute("g++", [...flags, ...WARNINGS, "-c", join(here, "cuda-on-cpu.cpp"), "-o", out]),
+  );
+  return cached([main, ...parts, ...flags], "", async (out) => {
+    await writeFile(`${out}.cpp`, main);
+    await execute("g++", [...flags, ...WARNINGS, `${out}.cpp`, runner, "-o", out]);
+  });
+}
+
+const running = new Map<string, Promise<string>>();
+const turns = Array.from({ length: BUILDERS }, () => Promise.resolve());
+let next = 0;
+
+function cached(of: readonly string[], extension: string, build: (out: string) => Promise<unknown>): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify(of)).digest("hex").slice(0, 32);
+  const known = running.get(hash);
+  if (known) return known;
+  const made = (async () => {
+    const folder = join(tmpdir(), `hirec-cuda-host-${userInfo().uid}`);
+    const path = join(folder, `${hash}${extension}`);
+    if (await exists(path)) return path;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Built aside and moved into place whole: several test files build at once.
+    const aside = await mkdtemp(join(folder, "building-"));
+    const turn = next++ % BUILDERS;
+    const built = turns[turn]!.then(() => build(join(aside, "out")));
+    turns[turn] = built.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      await built;
+      await rename(join(aside, "out"), path);
+    } finally {
+      await rm(aside, { recursive: true });
+    }
+    return path;
+  })();
+  running.set(hash, made);
+  return made;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

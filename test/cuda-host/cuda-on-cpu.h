@@ -1,0 +1,114 @@
+// The CUDA that the emitted kernels use, for g++: included before a kernel's source, which is compiled as it is.
+// cuda-on-cpu.cpp runs it, one fiber per thread.
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+struct float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(8) uint2 { unsigned int x, y; };
+struct uint3 { unsigned int x, y, z; };
+struct alignas(16) uint4 { unsigned int x, y, z, w; };
+
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned int x, unsigned int y) { return {x, y}; }
+inline uint3 make_uint3(unsigned int x, unsigned int y, unsigned int z) { return {x, y, z}; }
+inline uint4 make_uint4(unsigned int x, unsigned int y, unsigned int z, unsigned int w) { return {x, y, z, w}; }
+
+#define __global__
+#define __device__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+#if defined(__SANITIZE_ADDRESS__)
+// An ordinary variable, around which the sanitizer puts red zones.
+#define __shared__ static
+#else
+// All shared memory in one section, which is filled with garbage before each block.
+#define __shared__ static __attribute__((section("cuda_shared")))
+#endif
+
+namespace on_cpu {
+
+/** What a fiber knows about itself; set whenever it goes on. */
+struct Place {
+  uint3 thread;
+  uint3 block;
+};
+extern Place place;
+
+/** Waits for every thread of the block. @param line where, so that threads that wait at different places are caught. */
+bool wait_for_block(int line, bool any);
+/** Waits for every lane of the warp, and gives what `lane` brought along. */
+std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value, unsigned int lane);
+
+struct Kernel {
+  const char* name;
+  void (*call)(void* const* buffers);
+};
+
+template <typename... Parameters, std::size_t... Index>
+void call_with(void (*kernel)(Parameters...), void* const* buffers, std::index_sequence<Index...>) {
+  kernel(static_cast<Parameters>(buffers[Index])...);
+}
+
+template <typename... Parameters>
+void call_with(void (*kernel)(Parameters...), void* const* buffers) {
+  call_with(kernel, buffers, std::index_sequence_for<Parameters...>());
+}
+
+template <typename To, typename From>
+To bits_as(From value) {
+  static_assert(sizeof(To) == sizeof(From));
+  To result;
+  std::memcpy(&result, &value, sizeof result);
+  return result;
+}
+
+} // namespace on_cpu
+
+/** The kernels of the program, in launch order; generated. */
+extern const on_cpu::Kernel cuda_kernels[];
+extern const unsigned int cuda_kernel_count;
+
+#define threadIdx (on_cpu::place.thread)
+#define blockIdx (on_cpu::place.block)
+
+#define __syncthreads() static_cast<void>(on_cpu::wait_for_block(__LINE__, false))
+#define __syncthreads_or(predicate) on_cpu::wait_for_block(__LINE__, (predicate) != 0)
+#define __shfl_xor_sync(mask, value, lanes) \
+  on_cpu::bits_as<float>(on_cpu::exchange_in_warp( \
+    __LINE__, mask, on_cpu::bits_as<std::uint32_t>(static_cast<float>(value)), (threadIdx.x % 32u) ^ (lanes)))
+
+// A fiber runs until it waits, so nothing comes between the parts of these.
+inline unsigned int atomicAdd(unsigned int* at, unsigned int value) {
+  const unsigned int before = *at;
+  *at = before + value;
+  return before;
+}
+inline unsigned int atomicMax(unsigned int* at, unsigned int value) {
+  const unsigned int before = *at;
+  if (value > before) *at = value;
+  return before;
+}
+
+template <typename Value>
+Value __ldg(const Value* at) { return *at; }
+
+inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 32; i += 8) {
+    sum += static_cast<std::int8_t>(static_cast<std::uint32_t>(a) >> i)
+      * static_cast<std::int8_t>(static_cast<std::uint32_t>(b) >> i);
+  }
+  return sum;
+}
+
+inline unsigned int __float_as_uint(float value) { return on_cpu::bits_as<unsigned int>(value); }
+inline float __uint_as_float(unsigned int bits) { return on_cpu::bits_as<float>(bits); }
+inline float __int2float_rn(int value) { return static_cast<float>(value); }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }
+inline unsigned int min(unsigned int a, unsigned int b) { return a < b ? a : b; }

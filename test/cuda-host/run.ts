@@ -1,0 +1,131 @@
+// A case on the CPU: compiled for CUDA, run by the program that build.ts makes of its sources.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { check } from "../../compiler/check.ts";
+import { emit } from "../../compiler/emit.ts";
+import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
+import { defineModel, softmax } from "../../dsl/index.ts";
+import type { WeightSource } from "../../runtime/layer.ts";
+import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../../runtime/plan.ts";
+import { LAYER, packed } from "../cases/compile-case.ts";
+import { type CaseData, caseData, type SoftmaxCase } from "../cases/softmax-case.ts";
+import type { NamedSource } from "./build.ts";
+
+const execute = promisify(execFile);
+
+export const CUDA = PROFILES.cuda.at(-1)!;
+
+/** A device of 16 KiB, on which layers of the table need the kernels that large layers need on a real one. */
+export const SMALL_CUDA: CudaProfile = {
+  ...CUDA,
+  name: "cuda-small",
+  limits: { ...CUDA.limits, sharedMemPerBlock: 16384 },
+};
+
+export interface CudaCase {
+  readonly layer: SoftmaxPlan;
+  readonly program: LayerProgram;
+  /** In launch order. */
+  readonly kernels: readonly NamedSource[];
+  readonly data: CaseData;
+  readonly weights: WeightSource;
+}
+
+export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): CudaCase {
+  const { layer: options } = softmaxCase;
+  const model = defineModel("case", { [LAYER]: softmax({ ...options, weight: LAYER }) });
+  const { plan, files } = emit(check({ model, sites: [] }), [profile]);
+  const layer = plan.layers[LAYER]!;
+  const program = plan.programs[0]!.layers[LAYER]!;
+  const kernels = program.kernels.map(({ name, file }) => ({ name, source: files.get(file)! }));
+  return { layer, program, kernels, ...numbersOf(softmaxCase, layer) };
+}
+
+type Numbers = Pick<CudaCase, "data" | "weights">;
+const numbers = new WeakMap<SoftmaxCase, Numbers>();
+
+/** Packed once: layouts depend on the layer, not on the profile. */
+function numbersOf(softmaxCase: SoftmaxCase, layer: SoftmaxPlan): Numbers {
+  if (!numbers.has(softmaxCase)) {
+    const data = caseData(softmaxCase);
+    numbers.set(softmaxCase, { data, weights: packed(layer, data) });
+  }
+  return numbers.get(softmaxCase)!;
+}
+
+/** The words of every buffer that a launch writes, by name. */
+export type Written = ReadonlyMap<string, Uint32Array>;
+
+const KIND: Readonly<Record<BufferPlan["role"], number>> = { weight: 0, input: 1, scratch: 2, output: 2 };
+
+/**
+ * Runs all tokens of a case, `batch` per launch, the last batch filled up with zeros, once for every seed.
+ * @returns what each launch wrote, seed by seed.
+ * @throws Error with what the program says when it finds a mistake.
+ */
+export async function runOnCpu(
+  path: string,
+  { layer, program, data, weights }: CudaCase,
+  seeds: readonly number[],
+): Promise<Written[][]> {
+  const { buffers, kernels } = program;
+  const batch = layer.batch * layer.inputs;
+  const launches = Math.ceil(data.x.length / batch);
+  const x = new Float32Array(launches * batch);
+  x.set(data.x);
+  const head = [
+    ...[seeds.length, launches, kernels.length, buffers.length],
+    ...seeds,
+    ...kernels.flatMap(({ launches: [launch], workgroupSize, bindings }) => [
+      ...launch!.workgroups,
+      workgroupSize,
+      bindings.length,
+      ...bindings.map((binding) => buffers.findIndex(({ name }) => name === binding.name)),
+    ]),
+    ...buffers.flatMap(({ role, bytes }) => [KIND[role], bytes]),
+  ];
+  const weightBytes = await Promise.all(
+    buffers
+      .filter(({ role }) => role === "weight")
+      .map(({ name }) => weights(layer.tensors.find(({ role }) => role === name)!)),
+  );
+  const folder = await mkdtemp(join(tmpdir(), "hirec-cuda-run-"));
+  const [job, result] = [join(folder, "job"), join(folder, "result")];
+  try {
+    await writeFile(job, Buffer.concat([bytesOf(Uint32Array.from(head)), ...weightBytes, bytesOf(x)]));
+    await execute(path, [job, result]);
+    return wordsOf(await readFile(result), program, launches, seeds.length);
+  } catch (thrown) {
+    throw new Error(String((thrown as { stderr?: string }).stderr || thrown));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Names of the buffers in which two launches differ; candidates may be collected in any order. */
+export function differences(one: Written, other: Written): string[] {
+  const isSame = (name: string) => Buffer.compare(bytesOf(one.get(name)!), bytesOf(other.get(name)!)) === 0;
+  return [...one.keys()].filter((name) => name !== "chosen" && !isSame(name));
+}
+
+function wordsOf(result: Buffer, { buffers }: LayerProgram, launches: number, seeds: number): Written[][] {
+  const written = buffers.filter(({ role }) => KIND[role] === 2);
+  let at = 0;
+  const launch = () =>
+    new Map(
+      written.map(({ name, bytes }) => {
+        const words = new Uint32Array(new Uint8Array(result.subarray(at, at + bytes)).buffer);
+        at += bytes;
+        return [name, words];
+      }),
+    );
+  return Array.from({ length: seeds }, () => Array.from({ length: launches }, launch));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

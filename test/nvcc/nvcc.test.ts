@@ -1,0 +1,125 @@
+// Every kind of kernel compiles with nvcc for every architecture of the profiles: no warnings, no register spills.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { check } from "../../compiler/check.ts";
+import { emit } from "../../compiler/emit.ts";
+import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
+import { defineModel, type Model, softmax } from "../../dsl/index.ts";
+import type { SoftmaxCase } from "../cases/softmax-case.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+
+const execute = promisify(execFile);
+
+const missing = await execute("nvcc", ["--version"]).then(
+  () => undefined,
+  () => "there is no nvcc",
+);
+const architectures = PROFILES.cuda.map(({ architecture }) => architecture);
+const generated = fileURLToPath(new URL("../../generated", import.meta.url));
+
+const LARGE = PROFILES.cuda[0]!;
+const SMALL: CudaProfile = { ...LARGE, limits: { ...LARGE.limits, sharedMemPerBlock: 8192 } };
+
+interface Compiled {
+  /** What ptxas says of each kernel. */
+  readonly kernels: readonly { readonly name: string; readonly spilledBytes: number; readonly registers: number }[];
+}
+
+/** @throws Error with the messages of nvcc, also for warnings. */
+async function compile(path: string, architecture: string): Promise<Compiled> {
+  const flags = ["-std=c++17", "-Werror", "all-warnings", "-Xptxas", "-v", "-cubin", `-arch=${architecture}`];
+  const { stderr } = await execute("nvcc", [...flags, path, "-o", `${path}.${architecture}.cubin`]);
+  const parts = stderr.split("Compiling entry function ").slice(1);
+  return {
+    kernels: parts.map((part) => ({
+      name: part.match(/^'(\w+)'/)![1]!,
+      spilledBytes:
+        Number(part.match(/(\d+) bytes spill stores/)![1]) + Number(part.match(/(\d+) bytes spill loads/)![1]),
+      registers: Number(part.match(/Used (\d+) registers/)![1]),
+    })),
+  };
+}
+
+/** Layers of the table whose kernels have another inner loop, the largest batch of each, under names of their own. */
+function variants(): Model {
+  const distinct = new Map<string, SoftmaxCase["layer"]>();
+  for (const { layer } of SOFTMAX_CASES) {
+    const { dtype, estimator } = layer;
+    const { bits, group, activations } = estimator.kind === "quantized" ? estimator.options : {};
+    const loop = estimator.kind === "quantized" ? [bits, group === "row", activations ?? "int8"] : [dtype];
+    const other = distinct.get(String(loop));
+    if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(String(loop), layer);
+  }
+  const layers = [...distinct.values()].map((layer, i) => [`layer_${i}`, softmax({ ...layer, weight: "w" })] as const);
+  return defineModel("variants", Object.fromEntries(layers));
+}
+
+describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}` : ""}`, { timeout: 120_000 }, () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "hirec-nvcc-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** Many kernels as one source: nvcc takes a second for each file, whatever it holds. */
+  async function writeTogether(name: string, profile: CudaProfile): Promise<{ path: string; kernels: string[] }> {
+    const model = check({ model: variants(), sites: [] });
+    const { plan, files } = emit(model, [profile]);
+    const known = profile === LARGE ? new Map<string, string>() : emit(model, [LARGE]).files;
+    const kernels = Object.values(plan.programs[0]!.layers)
+      .flatMap((layer) => layer.kernels)
+      .filter(({ file }) => files.get(file) !== known.get(file));
+    const text = kernels.map(({ file }, i) => `namespace kernel_${i} {\n${files.get(file)}}\n`).join("");
+    const path = join(folder, `${name}.cu`);
+    await writeFile(path, text);
+    return { path, kernels: kernels.map((kernel) => kernel.name) };
+  }
+
+  test("the committed sources of every example compile as they are, without warnings or spills", async () => {
+    const sources = (await readdir(generated, { recursive: true })).filter((file) => file.endsWith(".cu"));
+    expect(sources.length).toBeGreaterThan(0);
+    for (const source of sources) {
+      const path = join(folder, source.replaceAll("/", "-"));
+      await writeFile(path, await readFile(join(generated, source)));
+      const compiled = await Promise.all(architectures.map((architecture) => compile(path, architecture)));
+      expect(compiled.map(({ kernels }) => kernels.map(({ spilledBytes }) => spilledBytes))).toEqual([[0], [0], [0]]);
+    }
+  });
+
+  test.each([
+    ["48 KiB of shared memory", LARGE],
+    ["8 KiB, where they differ", SMALL],
+  ])("the kernels of all variants compile without warnings or spills, with %s", async (name, profile) => {
+    const { path, kernels } = await writeTogether(name.replaceAll(" ", "-"), profile);
+    const compiled = await Promise.all(architectures.map((architecture) => compile(path, architecture)));
+    for (const { kernels: found } of compiled) {
+      expect(found.map((each) => each.name).sort()).toEqual([...kernels].sort());
+      expect(found.filter(({ spilledBytes }) => spilledBytes > 0)).toEqual([]);
+    }
+  });
+
+  test("a source with a warning is refused, and spills are counted", async () => {
+    const unused = join(folder, "unused.cu");
+    await writeFile(unused, 'extern "C" __global__ void unused(int* to) {\n  int never = 1;\n  *to = 2;\n}\n');
+    await expect(compile(unused, "sm_80")).rejects.toThrow(/never.*was declared but never referenced/);
+    const spilling = join(folder, "spilling.cu");
+    const body = [
+      "  float kept[96];",
+      "#pragma unroll\n  for (int i = 0; i < 96; i++) kept[i] = at[i * 32];",
+      "  __syncthreads();",
+      "#pragma unroll\n  for (int i = 0; i < 96; i++) at[i] = kept[i] * kept[95 - i];",
+    ];
+    await writeFile(
+      spilling,
+      `extern "C" __global__ void __launch_bounds__(1024, 2) spilling(float* at) {\n${body.join("\n")}\n}\n`,
+    );
+    const { kernels } = await compile(spilling, "sm_80");
+    expect(kernels[0]!.spilledBytes).toBeGreaterThan(0);
+  });
+});
