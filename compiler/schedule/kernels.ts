@@ -30,13 +30,13 @@ const LANES_PER_WARP = 32;
 
 /**
  * Blocks that a multiprocessor must be able to hold at a time, by which the compiler of CUDA divides the registers. Left
- * to itself it aims at more and spills. A scoring thread takes up to 117 registers for 8 tokens that lie in shared memory,
- * which leaves room for 8 blocks of 64; more tokens, or inputs from device memory, take more. Behind the survivors there
- * is one block per token, so its registers are free. To be measured on a GPU.
+ * to itself it aims at more and spills. A scoring thread takes up to 106 registers for tokens that lie in shared memory,
+ * which leaves room for 8 blocks of 64, and up to 168 for tokens that lie in device memory. Behind the survivors there is
+ * one block per token, so its registers are free. To be measured on a GPU.
  */
-function blocksPerMultiprocessor({ template }: FusedKernel, { constants, choices }: KernelParts): number {
+function blocksPerMultiprocessor({ template }: FusedKernel, { choices }: KernelParts): number {
   if (template !== "score_select") return 1;
-  return constants.BATCH! <= 8 && (choices.int8 || choices.staged) ? 8 : 4;
+  return choices.quantizesHere || choices.staged ? 8 : 4;
 }
 
 const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;

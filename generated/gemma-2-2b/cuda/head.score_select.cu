@@ -226,12 +226,18 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
     int scores[BATCH] = {};
     score_tile(scores, codes, scales, token_codes, tile_of_all, thread);
     const float row_scale = __ldg(row_scales + tile_of_all * THREADS + thread);
-    // Unrolled, so that the scores stay in registers.
-#pragma unroll
+    // The selection is long, so it is not repeated in the code for every token. Each time the scores move down by one: to
+    // look one up by its number would put all of them into local memory.
+#pragma unroll 1
     for (unsigned int token = 0u; token < BATCH; token++) {
+      const int raw = scores[0];
+#pragma unroll
+      for (unsigned int after = 1u; after < BATCH; after++) {
+        scores[after - 1u] = scores[after];
+      }
       // One conversion and one product, each rounded to nearest: the same key on every backend. A token with NaN or
       // infinity has no codes: every row ties, as NaN.
-      const float score = __fmul_rn(__int2float_rn(scores[token]), row_scale);
+      const float score = __fmul_rn(__int2float_rn(raw), row_scale);
       const unsigned int key = largest[token] >= 0x7f800000u ? NAN_KEY : order_key(score);
       uint2* const kept_rows = kept + token * KEEP;
       keep_best(kept_rows, tile_keys, row < ROWS ? key : NO_KEY, row, thread);
