@@ -60,7 +60,8 @@ describe("an explanation of a layer", () => {
       ["webgpu-default", ["head_score_select", "head_rescore_topk"]],
     ]);
     expect(layer.programs[0]).toMatchObject({ scratchBytes: 8 * 128 * 4 * 8, inputBytes: 8192, outputBytes: 2048 });
-    expect(text).toContain(`  webgpu-default: 2 launches, 32.8 KB of scratch, 10.2 KB in and out
+    expect(text).toContain(`  webgpu-default
+  2 launches, 32.8 KB of scratch, 10.2 KB in and out
   head_score_select
     quantize -> score -> select rows
     128 workgroups × 64, 2.59 KB of workgroup memory
@@ -72,7 +73,7 @@ describe("an explanation of a layer", () => {
     const [{ kernels } = { kernels: [] }] = layer.programs;
     const launches = kernels.reduce((sum, kernel) => sum + kernel.launches.length, 0);
     expect(launches).toBeGreaterThan(kernels.length);
-    expect(text).toContain(`webgpu-default: ${launches} launches`);
+    expect(text).toContain(`webgpu-default\n  ${launches} launches`);
     expect(text).toContain("\n    4 slices, each 1 workgroup × 256, 1.02 KB of workgroup memory\n");
     expect(text).toMatch(/\n {2}head_topk\n {4}topk\n {4}1 workgroup × 256$/);
   });
@@ -84,10 +85,19 @@ describe("an explanation of a layer", () => {
     expect(text).toContain("batch      1 token per launch\n");
   });
 
+  it("shows profiles with equal kernels together, in the words of their target", () => {
+    const { text } = explain({}, "head", { targets: ["cuda"] });
+    expect(text).toContain("\n  cuda-sm100, cuda-sm90, cuda-sm80\n  2 launches, 32.8 KB of scratch");
+    expect(text).toMatch(/\n {4}128 blocks × 64, .* of shared memory\n/);
+    expect(text).not.toContain("workgroup");
+  });
+
   it("fits into 80 columns, also with the longest names and large numbers", () => {
     for (const text of [
       explain().text,
-      explain({ rows: 131072, inputs: 500, candidates: 10000, k: 10000, batch: 16 }, "h".repeat(64)).text,
+      explain({ rows: 131072, inputs: 500, candidates: 10000, k: 10000, batch: 16 }, "h".repeat(64), {
+        targets: ["wgsl", "cuda"],
+      }).text,
     ]) {
       expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
     }

@@ -21,7 +21,7 @@ function formatLayer(layer: LayerExplanation): string {
       fact("weights", `${formatBytes(weightBytes)} on the device, of which the matrix is ${denseBytes(layer)}`),
     ],
     readsTable(layer.reads),
-    ...programs.map(formatProgram),
+    ...withEqualsJoined(programs).map(formatPrograms),
   ];
   return sections.map((lines) => lines.join("\n")).join("\n\n");
 }
@@ -75,33 +75,47 @@ function readsTable(reads: readonly Reads[]): string[] {
   return lines;
 }
 
-function formatProgram({ profile, kernels, scratchBytes, inputBytes, outputBytes }: ProgramExplanation): string[] {
+/** Programs that differ in nothing but the profile, together. */
+function withEqualsJoined(programs: readonly ProgramExplanation[]): ProgramExplanation[][] {
+  const equal = new Map<string, ProgramExplanation[]>();
+  for (const program of programs) {
+    const key = JSON.stringify({ ...program, profile: "" });
+    equal.set(key, [...(equal.get(key) ?? []), program]);
+  }
+  return [...equal.values()];
+}
+
+/** What a target calls its invocations' groups, and the memory that they share. */
+const WORDS = {
+  wgsl: { group: "workgroup", memory: "workgroup memory" },
+  cuda: { group: "block", memory: "shared memory" },
+} as const;
+
+function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
+  const { target, kernels, scratchBytes, inputBytes, outputBytes } = programs[0]!;
+  const { group, memory } = WORDS[target];
   const count = kernels.reduce((sum, { launches }) => sum + launches.length, 0);
   const total = count === 1 ? "1 launch" : `${count} launches`;
   const io = formatBytes(inputBytes + outputBytes);
   return [
-    `  ${profile}: ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
-    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => [
-      `  ${name}`,
-      `    ${stages.join(" -> ")}`,
-      `    ${grids(launches)} × ${workgroupSize}${workgroupMemory(workgroupBytes)}`,
-    ]),
+    `  ${programs.map(({ profile }) => profile).join(", ")}`,
+    `  ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
+    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => {
+      const shared = workgroupBytes === 0 ? "" : `, ${formatBytes(workgroupBytes)} of ${memory}`;
+      return [`  ${name}`, `    ${stages.join(" -> ")}`, `    ${grids(launches, group)} × ${workgroupSize}${shared}`];
+    }),
   ];
 }
 
 /** The grid of a kernel; a kernel that works on slices has a launch for each. */
-function grids(launches: readonly LaunchPlan[]): string {
-  const [first, ...rest] = [...new Set(launches.map(({ workgroups }) => grid(workgroups)))];
+function grids(launches: readonly LaunchPlan[], group: string): string {
+  const [first, ...rest] = [...new Set(launches.map(({ workgroups }) => grid(workgroups, group)))];
   const shown = rest.length === 0 ? first : `up to ${first}`;
   return launches.length === 1 ? shown! : `${launches.length} slices, each ${shown}`;
 }
 
-function grid(workgroups: readonly number[]): string {
+function grid(workgroups: readonly number[], group: string): string {
   const last = workgroups.findLastIndex((extent) => extent > 1);
   const shown = workgroups.slice(0, Math.max(1, last + 1)).join(" × ");
-  return shown === "1" ? "1 workgroup" : `${shown} workgroups`;
-}
-
-function workgroupMemory(bytes: number): string {
-  return bytes === 0 ? "" : `, ${formatBytes(bytes)} of workgroup memory`;
+  return shown === "1" ? `1 ${group}` : `${shown} ${group}s`;
 }
