@@ -22,13 +22,12 @@ export interface Plan {
   readonly programs: readonly Program[];
 }
 
-export interface SoftmaxPlan {
-  readonly kind: "softmax";
+/** What every layer has whose rows are scored with a cheap copy: the part that the scoring kernels work from. */
+export interface ScoredPlan {
   readonly inputs: number;
+  /** Rows that are scored: those of an output head, or the neurons of a feed-forward. */
   readonly rows: number;
   readonly dtype: "f32" | "f16" | "bf16";
-  /** Name of the `[rows, inputs]` tensor in the weights file. */
-  readonly weight: string;
   readonly k: number;
   readonly candidates: number;
   readonly batch: number;
@@ -37,6 +36,12 @@ export interface SoftmaxPlan {
   readonly tiling: TilingPlan;
   readonly tensors: readonly TensorPlan[];
   readonly bytes: BytesPlan;
+}
+
+export interface SoftmaxPlan extends ScoredPlan {
+  readonly kind: "softmax";
+  /** Name of the `[rows, inputs]` tensor in the weights file. */
+  readonly weight: string;
 }
 
 export type EstimatorPlan =

@@ -4,6 +4,9 @@
 
 import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { SoftmaxPlan } from "../plan.ts";
+import { estimateRows, locate } from "./estimates.ts";
+import { readNumbers } from "./numbers.ts";
+import { settled, sortRows } from "./order.ts";
 
 export interface ReferenceSoftmax {
   readonly plan: SoftmaxPlan;
@@ -22,20 +25,6 @@ export interface Selection {
   readonly survivors: readonly number[];
   /** The best of those, best first. */
   readonly candidates: readonly number[];
-}
-
-/** The order of results: NaN first, larger first; values below 2^-126 in magnitude count as 0, values beyond
- * f32 as infinite; ties to the lower row. */
-export function better(a: number, rowA: number, b: number, rowB: number): boolean {
-  const [x, y] = [settled(a), settled(b)];
-  if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) && (!Number.isNaN(y) || rowA < rowB);
-  return x > y || (x === y && rowA < rowB);
-}
-
-/** A value as f32 results show it: too small is 0, too large is infinite. */
-function settled(value: number): number {
-  if (Math.abs(value) < 2 ** -126) return 0;
-  return Number.isFinite(Math.fround(value)) ? value : Math.fround(value);
 }
 
 export async function createReferenceSoftmax(
@@ -86,17 +75,6 @@ export async function createReferenceSoftmax(
   };
 }
 
-function sortRows(rows: number[], scores: Float64Array): number[] {
-  return rows.sort((a, b) => (better(scores[a]!, a, scores[b]!, b) ? -1 : 1));
-}
-
-/** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
-function locate({ selection: { buckets }, tiling: { tiles, lanes } }: SoftmaxPlan, row: number, parts: number) {
-  const position = Math.floor(row / buckets);
-  const tile = Math.floor(position / lanes);
-  return { first: ((row % buckets) * tiles + tile) * parts * lanes + (position % lanes), stride: lanes };
-}
-
 /** Reads the exact weights of a row, `[inputs]`, into `into`. */
 type RowReader = (row: number, into: Float64Array) => void;
 
@@ -119,24 +97,6 @@ function readExactRows(plan: SoftmaxPlan, data: ReadonlyMap<string, DataView>): 
   };
 }
 
-/** Numbers of a dtype by their byte offset. */
-function readNumbers(view: DataView, dtype: SoftmaxPlan["dtype"]): (at: number) => number {
-  if (dtype === "f32") return (at) => view.getFloat32(at, true);
-  const [exponentBits, mantissaBits] = dtype === "f16" ? [5, 10] : [8, 7];
-  const values = Float64Array.from({ length: 65536 }, (_, bits) => valueOfBits(bits, exponentBits, mantissaBits));
-  return (at) => values[view.getUint16(at, true)]!;
-}
-
-/** An IEEE 754 binary number of 1 + exponentBits + mantissaBits bits. */
-function valueOfBits(bits: number, exponentBits: number, mantissaBits: number): number {
-  const exponent = (bits >> mantissaBits) & (2 ** exponentBits - 1);
-  const mantissa = (bits & (2 ** mantissaBits - 1)) / 2 ** mantissaBits;
-  const sign = bits >> 15 ? -1 : 1;
-  const bias = 2 ** (exponentBits - 1) - 1;
-  if (exponent === 2 ** exponentBits - 1) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return exponent === 0 ? sign * mantissa * 2 ** (1 - bias) : sign * (1 + mantissa) * 2 ** (exponent - bias);
-}
-
 function dotRows({ rows, inputs }: SoftmaxPlan, read: RowReader) {
   const weight = new Float64Array(inputs);
   return (x: Float32Array, only?: readonly number[]): Float64Array => {
@@ -151,55 +111,4 @@ function dotRows({ rows, inputs }: SoftmaxPlan, read: RowReader) {
     else for (let row = 0; row < rows; row++) one(row);
     return scores;
   };
-}
-
-/** Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. */
-function estimateRows(plan: SoftmaxPlan, data: ReadonlyMap<string, DataView>) {
-  const { estimator, inputs, rows, tiling } = plan;
-  if (estimator.kind !== "quantized") throw new Error("only a quantized layer has codes");
-  const { bits, group, groups, activations } = estimator;
-  const codes = data.get("codes")!;
-  const scales = data.get("scales");
-  const rowScales = data.get("row_scales")!;
-  const code = (first: number, stride: number, column: number): number => {
-    if (bits === 8) return codes.getInt8((first + Math.floor(column / 16) * stride) * 16 + (column % 16));
-    const byte = codes.getUint8(
-      (first + Math.floor(column / 32) * stride) * 16 + Math.floor((column % 32) / 8) * 4 + (column % 4),
-    );
-    const nibble = column % 8 < 4 ? byte & 15 : byte >> 4;
-    return nibble > 7 ? nibble - 16 : nibble;
-  };
-  return (x: Float32Array): Float64Array => {
-    const token = activations === "int8" ? quantizeToken(x) : x;
-    const scores = new Float64Array(rows);
-    for (let row = 0; row < rows; row++) {
-      const ofCodes = locate(plan, row, tiling.steps);
-      const ofScales = locate(plan, row, Math.ceil(groups / 4));
-      let sum = 0;
-      for (let g = 0; g < groups; g++) {
-        let dot = 0;
-        for (let column = g * group; column < Math.min(inputs, (g + 1) * group); column++) {
-          dot += code(ofCodes.first, ofCodes.stride, column) * token[column]!;
-        }
-        const scale = scales?.getUint8((ofScales.first + (g >> 2) * ofScales.stride) * 4 + (g & 3)) ?? 1;
-        sum += scale * dot;
-      }
-      const rowScale = rowScales.getFloat32(locate(plan, row, 1).first * 4, true);
-      scores[row] = activations === "int8" ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
-    }
-    return scores;
-  };
-}
-
-/** round(127 x / largest |x|), halves away from 0; all NaN when the token holds NaN or infinity. */
-function quantizeToken(x: Float32Array): Float64Array {
-  let largest = 0;
-  for (const value of x) {
-    if (!Number.isFinite(value)) return new Float64Array(x.length).fill(Number.NaN);
-    largest = Math.max(largest, Math.abs(value));
-  }
-  // float64 holds 127 |x| exactly, and no quotient of two f32 lies close enough to a half to be rounded across it.
-  return Float64Array.from(x, (value) =>
-    largest === 0 ? 0 : Math.sign(value) * Math.floor((127 * Math.abs(value)) / largest + 0.5),
-  );
 }

@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import { dense } from "../../dsl/index.ts";
-import { better, createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import { better } from "../../runtime/reference/order.ts";
+import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
 import { compare, oracle } from "../cases/oracle.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";

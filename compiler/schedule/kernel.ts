@@ -1,0 +1,80 @@
+// What the plan says of every kernel alike.
+
+import type { BindingPlan, KernelPlan, LaunchPlan, ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { FusedKernel } from "../fuse.ts";
+import type { Profile } from "../profiles.ts";
+
+/**
+ * Blocks that a multiprocessor must be able to hold at a time, by which the compiler of CUDA divides the registers. Left
+ * to itself it aims at more and spills. A scoring thread takes up to 106 registers for tokens that lie in shared memory,
+ * which leaves room for 8 blocks of 64, and up to 168 for tokens that lie in device memory. Behind the survivors there is
+ * one block per token, so its registers are free. To be measured on a GPU.
+ */
+function blocksPerMultiprocessor({ template }: FusedKernel, { choices }: KernelParts): number {
+  if (template !== "score_select") return 1;
+  return choices.quantizesHere || choices.staged ? 8 : 4;
+}
+
+const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;
+
+export interface WorkgroupVariable {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+}
+
+/** Everything that a kernel of a layer is scheduled from. */
+export interface Context {
+  readonly name: string;
+  readonly layer: SoftmaxPlan;
+  readonly profile: Profile;
+  readonly fused: FusedKernel;
+  /** Whether `quantize` runs as a kernel of its own. */
+  readonly quantizedBefore: boolean;
+}
+
+export interface KernelParts {
+  readonly stem: string;
+  readonly workgroupSize: number;
+  readonly launches: readonly LaunchPlan[];
+  readonly bindings: readonly BindingPlan[];
+  readonly variables: readonly WorkgroupVariable[];
+  readonly constants: Readonly<Record<string, number>>;
+  readonly choices: Readonly<Record<string, boolean>>;
+}
+
+export function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {
+  return {
+    name: `${name}_${parts.stem}`,
+    file: `${profile.folder}/${name}.${parts.stem}.${EXTENSION[profile.target]}`,
+    template: fused.template,
+    stages: fused.stages.map((stage) => (stage.op === "select" ? `select ${stage.from}` : stage.op)),
+    workgroupSize: parts.workgroupSize,
+    launches: parts.launches,
+    workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
+    bindings: parts.bindings,
+    workgroupVariables: parts.variables,
+    constants: {
+      ...parts.constants,
+      ...(profile.target === "cuda" && { BLOCKS_PER_MULTIPROCESSOR: blocksPerMultiprocessor(fused, parts) }),
+    },
+    choices: parts.choices,
+  };
+}
+
+export function variable(name: string, type: string, bytes: number): WorkgroupVariable {
+  return { name, type, bytes };
+}
+
+/** What a variable takes: each starts at a multiple of its alignment, 16 bytes at most (WebGPU §23.1 counts it so). */
+export function alignedBytes(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+export function array(name: string, element: string, count: number, bytes: number): WorkgroupVariable {
+  return { name, type: `array<${element}, ${count}>`, bytes: count * bytes };
+}
+
+export function dtypeChoices({ dtype }: ScoredPlan) {
+  return { bf16: dtype === "bf16", f16: dtype === "f16", f32: dtype === "f32" };
+}
