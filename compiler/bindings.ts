@@ -2,7 +2,7 @@
 // written with ts-morph's code writer, which keeps track of indentation and blocks.
 
 import { CodeBlockWriter } from "ts-morph";
-import type { Plan, SoftmaxPlan } from "../runtime/plan.ts";
+import type { LayerPlan, Plan } from "../runtime/plan.ts";
 
 /** @returns the text of index.ts. It holds no plan and no source: those the caller passes to its loader. */
 export function bindings({ model, spec, layers, programs }: Plan): string {
@@ -37,12 +37,20 @@ function document(writer: CodeBlockWriter, text: string): CodeBlockWriter {
   return writer.blankLine().writeLine(`/** ${text} */`);
 }
 
-function writeLayer(writer: CodeBlockWriter, name: string, layer: SoftmaxPlan): void {
+function writeLayer(writer: CodeBlockWriter, name: string, layer: LayerPlan): void {
   const { kind, inputs, rows, dtype, k, batch } = layer;
-  writer.writeLine(`/** f32 [tokens, ${inputs}] -> the ${k} best of ${rows} rows: u32 and f32 [tokens, ${k}]. */`);
-  const shape = Object.entries({ kind, inputs, rows, dtype, k, batch });
+  writer.writeLine(`/** f32 [tokens, ${inputs}] -> ${result(layer)}. */`);
+  const outputs = kind === "ffn" ? { outputs: layer.outputs } : {};
+  const shape = Object.entries({ kind, inputs, rows, ...outputs, dtype, k, batch });
   const properties = shape.map(([property, value]) => `${property}: ${JSON.stringify(value)}`);
   writer.writeLine(`${name}: { ${properties.join(", ")} },`);
+}
+
+function result(layer: LayerPlan): string {
+  const { k } = layer;
+  if (layer.kind === "softmax") return `the ${k} best of ${layer.rows} rows: u32 and f32 [tokens, ${k}]`;
+  const { outputs, group } = layer;
+  return `f32 [tokens, ${outputs}] of the ${k} best of ${group.count} groups: u32 [tokens, ${k}]`;
 }
 
 /** `tiny-lm` becomes `TinyLm` and `llama-3.2-1b` `Llama3_2_1b`; a name that starts with a digit gets `Model` in front. */

@@ -3,15 +3,16 @@
 import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
+import { checkFfn } from "./check/ffn.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
-import type { CheckedEstimator, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
+import type { CheckedEstimator, CheckedLayer, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
 
 /** Largest batch that one launch scores while reading the weights once. */
-const MAX_BATCH = 16;
+export const MAX_BATCH = 16;
 
 /** Row and column numbers are u32 in every kernel; this keeps every product that indexes a weight exact as well. */
-const MAX_EXTENT = 2 ** 24;
+export const MAX_EXTENT = 2 ** 24;
 
 /**
  * @param spec without a path when a program built the model; problems then have no place.
@@ -31,7 +32,7 @@ export function check(spec: Pick<LoadedSpec, "model" | "sites"> & Partial<Loaded
   return { name, spec: basename(spec.path ?? `${name}.hire.ts`), layers: checked };
 }
 
-function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unknown): CheckedSoftmax[] {
+function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unknown): CheckedLayer[] {
   const isObject = typeof layers === "object" && layers !== null && !Array.isArray(layers) && builtKind(layers) === "";
   const entries: [string, unknown][] = isObject ? Object.entries(layers) : [];
   // `{ __proto__: layer }` is valid JavaScript that sets the prototype instead of adding a layer.
@@ -60,21 +61,20 @@ function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unkn
   return entries.map(([name, layer]) => checkLayer(reader, model, name, layer));
 }
 
-function checkLayer(reader: Reader, model: Built<string, unknown>, name: string, layer: unknown): CheckedSoftmax {
+function checkLayer(reader: Reader, model: Built<string, unknown>, name: string, layer: unknown): CheckedLayer {
   if (!/^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$/.test(name) || name.length > 64) {
     reader.report("HIRE-SPEC-006", `${show(name)} cannot name a layer`, {
       fix: "Use letters, digits and single underscores, starting with a letter, at most 64; the name becomes part of kernel and file names",
       span: reader.name(model, name),
     });
   }
-  if (!isBuilt(layer, "softmax")) {
-    reader.report("HIRE-SPEC-014", `Layer ${show(name)} is ${show(layer)}, not a layer`, {
-      fix: "Make it with softmax({ … })",
-      span: reader.value(model, name),
-    });
-    return {} as CheckedSoftmax;
-  }
-  return checkSoftmax(reader, name, layer);
+  if (isBuilt(layer, "softmax")) return checkSoftmax(reader, name, layer);
+  if (isBuilt(layer, "ffn")) return checkFfn(reader, name, layer);
+  reader.report("HIRE-SPEC-014", `Layer ${show(name)} is ${show(layer)}, not a layer`, {
+    fix: "Make it with softmax({ … }) or ffn({ … })",
+    span: reader.value(model, name),
+  });
+  return {} as CheckedLayer;
 }
 
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
@@ -122,7 +122,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
   return { kind: "softmax", name, inputs, rows, dtype, weight, estimator: estimator!, k, candidates, select, batch };
 }
 
-function checkEstimator(
+export function checkEstimator(
   reader: Reader,
   layer: Built<string, unknown>,
   estimator: unknown,
@@ -141,7 +141,7 @@ function checkEstimator(
   return undefined;
 }
 
-function checkSelector(
+export function checkSelector(
   reader: Reader,
   layer: Built<string, unknown>,
   selector: unknown,

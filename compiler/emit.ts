@@ -1,7 +1,7 @@
 // What a compiled model is: a plan, and the text of every file of its folder. Nothing is written here.
 
 import { createHash } from "node:crypto";
-import { PLAN_FORMAT, type Plan, type Program, type SoftmaxPlan } from "../runtime/plan.ts";
+import { type FfnPlan, type LayerPlan, PLAN_FORMAT, type Plan, type Program } from "../runtime/plan.ts";
 import { bindings } from "./bindings.ts";
 import { fuse } from "./fuse.ts";
 import { lower } from "./lower.ts";
@@ -52,7 +52,7 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
   return { plan, files };
 }
 
-function planProgram(model: CheckedModel, layers: Record<string, SoftmaxPlan>, profile: Profile): Program {
+function planProgram(model: CheckedModel, layers: Record<string, LayerPlan>, profile: Profile): Program {
   return {
     profile: profile.name,
     ...(profile.target === "wgsl"
@@ -69,14 +69,19 @@ function planProgram(model: CheckedModel, layers: Record<string, SoftmaxPlan>, p
 }
 
 /** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
-function packHash(layers: Readonly<Record<string, SoftmaxPlan>>): string {
+function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
   const decisive = Object.entries(layers).map(([name, layer]) => {
-    const { inputs, rows, dtype, weight, estimator, selection, tiling, tensors } = layer;
-    return { name, inputs, rows, dtype, weight, estimator, buckets: selection.buckets, tiling, tensors };
+    const { inputs, rows, dtype, estimator, selection, tiling, tensors } = layer;
+    const sources = layer.kind === "softmax" ? { weight: layer.weight } : { weights: layer.weights, group: sizesOf(layer) };
+    return { name, inputs, rows, dtype, ...sources, estimator, buckets: selection.buckets, tiling, tensors };
   });
   return createHash("sha256")
     .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))
     .digest("hex");
+}
+
+function sizesOf({ group: { size, common } }: FfnPlan) {
+  return { size, common };
 }
 
 function deepFreeze<Value>(value: Value): Value {

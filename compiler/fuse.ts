@@ -8,18 +8,24 @@
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
 //    slice of rows, between one that selects and one that ranks.
+// 5. In a feed-forward, one kernel per token selects the candidates; `gather` takes everything that is done with a group's
+//    neurons, whose rows lie in one bundle that is read once: exact gate, activation, up, product, and the part of the
+//    result. Which candidates are the top k is known only when all have their exact scores, so `topk` joins `reduce`,
+//    which adds up the parts of the k best: bundles of the other candidates were read in vain, but nothing waits.
 
 import type { Stage } from "./lower.ts";
-import type { CheckedSoftmax } from "./model.ts";
+import type { CheckedLayer } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
 import { budgetOf, type Profile } from "./profiles.ts";
 
 export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
-  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] };
+  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
+  | { readonly template: "gather"; readonly stages: readonly Stage[] }
+  | { readonly template: "reduce"; readonly stages: readonly Stage[] };
 
-export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: Profile): readonly FusedKernel[] {
+export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Profile): readonly FusedKernel[] {
   const quantize = stages.filter(({ op }) => op === "quantize");
   const firstOfSurvivors = stages.findIndex((stage) => stage.op === "select" && stage.from === "survivors");
   const scoring = stages.slice(quantize.length, firstOfSurvivors);
@@ -32,6 +38,15 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
           { template: "score_select", stages: scoring },
         ];
   const back = stages.slice(firstOfSurvivors);
+  if (layer.kind === "ffn") {
+    const [select, gather, ...reduce] = back;
+    return [
+      ...front,
+      { template: "rescore_topk", stages: [select!] },
+      { template: "gather", stages: [gather!] },
+      { template: "reduce", stages: reduce },
+    ];
+  }
   const rescoreSliced =
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
   const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];

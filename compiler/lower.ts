@@ -1,6 +1,6 @@
 // Pass 3. A checked layer becomes a chain of stages: what is computed, not yet how or where.
 
-import type { CheckedSoftmax } from "./model.ts";
+import type { CheckedLayer } from "./model.ts";
 
 export type Stage =
   /** Tokens to int8, one scale per token. */
@@ -12,16 +12,21 @@ export type Stage =
   /** Candidates again, with the exact weights. */
   | { readonly op: "rescore" }
   /** The k best exact scores, in order. */
-  | { readonly op: "topk" };
+  | { readonly op: "topk" }
+  /** What the neurons of the candidate groups add to the result, and the groups' exact scores. */
+  | { readonly op: "gather" }
+  /** The sum over the groups that are computed. */
+  | { readonly op: "reduce" };
 
-/** The stages of an output head, each reading what the one before wrote. */
-export function lower(layer: CheckedSoftmax): readonly Stage[] {
+/** The stages of a layer, each reading what the one before wrote. */
+export function lower(layer: CheckedLayer): readonly Stage[] {
   const { estimator } = layer;
   const stages: Stage[] = [];
   if (estimator.kind === "quantized" && estimator.activations === "int8") stages.push({ op: "quantize" });
   stages.push({ op: "score", estimator: estimator.kind });
   stages.push({ op: "select", from: "rows" });
   stages.push({ op: "select", from: "survivors" });
+  if (layer.kind === "ffn") return [...stages, { op: "gather" }, { op: "topk" }, { op: "reduce" }];
   // Dense scores are exact already.
   if (estimator.kind !== "dense") stages.push({ op: "rescore" });
   stages.push({ op: "topk" });

@@ -1,27 +1,44 @@
 // The checked model: what `check` promises to every later pass. Plain data, all defaults filled in.
 
 import type { Dtype } from "../dsl/index.ts";
+import type { FfnPlan, GroupPlan } from "../runtime/plan.ts";
+import type { ScalarFunction } from "../runtime/scalar.ts";
 
 export interface CheckedModel {
   readonly name: string;
   /** File name of the spec, without its folder, so that output does not depend on where it lies. */
   readonly spec: string;
-  readonly layers: readonly CheckedSoftmax[];
+  readonly layers: readonly CheckedLayer[];
 }
 
-export interface CheckedSoftmax {
-  readonly kind: "softmax";
+export type CheckedLayer = CheckedSoftmax | CheckedFfn;
+
+/** What every layer has whose rows are scored. */
+export interface CheckedScored {
   readonly name: string;
   readonly inputs: number;
   readonly rows: number;
   readonly dtype: Dtype;
-  readonly weight: string;
   readonly estimator: CheckedEstimator;
-  /** `k ≤ candidates ≤ rows`; equal to `k` for the dense estimator. */
+  /** Of rows, or of groups; `k ≤ candidates ≤` all that there are to select from; equal for the dense estimator. */
   readonly k: number;
   readonly candidates: number;
   readonly select: CheckedSelector;
   readonly batch: number;
+}
+
+export interface CheckedSoftmax extends CheckedScored {
+  readonly kind: "softmax";
+  readonly weight: string;
+}
+
+export interface CheckedFfn extends CheckedScored {
+  readonly kind: "ffn";
+  readonly outputs: number;
+  readonly gated: boolean;
+  readonly weights: FfnPlan["weights"];
+  readonly group: GroupPlan;
+  readonly activation: ScalarFunction;
 }
 
 export type CheckedEstimator =

@@ -1,10 +1,18 @@
 // How a layer's rows are cut into buckets, tiles and steps, and what each packed tensor therefore holds. This depends on
 // the layer alone, not on the device profile, so one pack serves every program of a plan.
 
-import type { EstimatorPlan, SelectionPlan, SoftmaxPlan, TensorPlan, TilingPlan } from "../runtime/plan.ts";
+import type {
+  BytesPlan,
+  EstimatorPlan,
+  LayerPlan,
+  ScoredPlan,
+  SelectionPlan,
+  TensorPlan,
+  TilingPlan,
+} from "../runtime/plan.ts";
 import { type TensorToWrite, tensorBytes } from "../runtime/safetensors.ts";
-import type { CheckedSoftmax } from "./model.ts";
-import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES } from "./padding.ts";
+import type { CheckedFfn, CheckedLayer, CheckedScored } from "./model.ts";
+import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES, wholeChunks } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
 
 /** Invocations of a scoring workgroup, one row each at a time: two warps, or one wave, everywhere. */
@@ -19,44 +27,59 @@ const DTYPE_TENSOR = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 const BYTE_MAX = 255;
 const INT32_MAX = 2 ** 31 - 1;
 
-export function tile(layer: CheckedSoftmax): SoftmaxPlan {
-  const { kind, inputs, rows, dtype, weight, k, candidates, batch } = layer;
+export function tile(layer: CheckedLayer): LayerPlan {
+  const { inputs, rows, dtype, k, candidates, batch } = layer;
   const selection = planSelection(layer);
-  const positions = Math.ceil(rows / selection.buckets);
+  const positions = Math.ceil(choices(layer) / selection.buckets);
   const estimator = planEstimator(layer);
   const rowBytes =
     estimator.kind === "dense" ? exactRowBytes(layer) : (estimator.group * estimator.groups * estimator.bits) / 8;
   const tiling: TilingPlan = {
     lanes: LANES,
-    tiles: Math.ceil(positions / LANES),
+    tiles: Math.ceil(positions / choicesPerTile(layer)),
     steps: Math.ceil(rowBytes / STEP_BYTES),
   };
   const tensors = planTensors(layer, estimator, selection, tiling);
-  const exact = tensors.find(({ role }) => role === "exact");
-  return {
-    kind,
-    inputs,
-    rows,
-    dtype,
-    weight,
-    k,
-    candidates,
-    batch,
-    estimator,
-    selection,
-    tiling,
-    tensors,
-    bytes: {
-      dense: rows * inputs * DTYPE_BYTES[dtype],
-      score: tensors.reduce((sum, tensor) => sum + (tensor === exact ? 0 : tensor.bytes), 0),
-      rescore: exact ? candidates * exactRowBytes(layer) : 0,
-    },
-  };
+  const bytes = planBytes(layer, tensors);
+  const scored: ScoredPlan = { inputs, rows, dtype, k, candidates, batch, estimator, selection, tiling, tensors, bytes };
+  if (layer.kind === "softmax") return { kind: layer.kind, weight: layer.weight, ...scored };
+  const { kind, outputs, gated, weights, group, activation } = layer;
+  return { kind, outputs, gated, weights, activation, ...scored, group };
 }
 
-function planSelection({ rows, k, candidates, select }: CheckedSoftmax): SelectionPlan {
-  const tilesPerWorkgroup = Math.max(1, Math.round(rows / LANES / WORKGROUPS));
-  const buckets = Math.ceil(rows / (LANES * tilesPerWorkgroup));
+/** What is selected from: rows, or groups of them that are not common. */
+function choices(layer: CheckedLayer): number {
+  return layer.kind === "ffn" ? layer.group.count - layer.group.common : layer.rows;
+}
+
+function choicesPerTile(layer: CheckedLayer): number {
+  return layer.kind === "ffn" ? Math.floor(LANES / layer.group.size) : LANES;
+}
+
+function planBytes(layer: CheckedLayer, tensors: readonly TensorPlan[]): BytesPlan {
+  const bytesOf = (isMeant: (tensor: TensorPlan) => boolean) =>
+    tensors.filter(isMeant).reduce((sum, { bytes }) => sum + bytes, 0);
+  const score = bytesOf(({ role }) => role !== "exact" && role !== "bundles");
+  const element = DTYPE_BYTES[layer.dtype];
+  if (layer.kind === "softmax") {
+    const rescore = layer.estimator.kind === "dense" ? 0 : layer.candidates * exactRowBytes(layer);
+    return { dense: layer.rows * layer.inputs * element, score, rescore };
+  }
+  const dense = layer.rows * ((layer.gated ? 2 : 1) * layer.inputs + layer.outputs) * element;
+  const gathered = (layer.candidates + layer.group.common) * layer.group.size;
+  return { dense, score, rescore: Math.min(layer.rows, gathered) * bundleStride(layer) * element };
+}
+
+/** Elements of a neuron's bundle: its gate, up and down rows, each padded to whole chunks. */
+function bundleStride({ inputs, outputs, dtype, gated }: CheckedFfn): number {
+  return (gated ? 2 : 1) * wholeChunks(inputs, dtype) + wholeChunks(outputs, dtype);
+}
+
+function planSelection(layer: CheckedLayer): SelectionPlan {
+  const { k, candidates, select } = layer;
+  const [rows, perTile] = [choices(layer), choicesPerTile(layer)];
+  const tilesPerWorkgroup = Math.max(1, Math.round(rows / perTile / WORKGROUPS));
+  const buckets = Math.ceil(rows / (perTile * tilesPerWorkgroup));
   const shape = { rows, count: buckets };
   const keep =
     select.kind === "exact"
@@ -76,7 +99,7 @@ function rounded(share: number): number {
   return Number(share.toFixed(6));
 }
 
-function planEstimator(layer: CheckedSoftmax): EstimatorPlan {
+function planEstimator(layer: CheckedScored): EstimatorPlan {
   const { estimator } = layer;
   if (estimator.kind === "dense") return estimator;
   const padded = paddedInputs(layer);
@@ -89,7 +112,7 @@ function planEstimator(layer: CheckedSoftmax): EstimatorPlan {
 }
 
 function planTensors(
-  layer: CheckedSoftmax,
+  layer: CheckedLayer,
   estimator: EstimatorPlan,
   { buckets }: SelectionPlan,
   { lanes, tiles, steps }: TilingPlan,
@@ -99,13 +122,17 @@ function planTensors(
     return { ...toWrite, role, bytes: tensorBytes(toWrite) };
   };
   const stepWords = STEP_BYTES / 4;
-  if (estimator.kind === "dense") return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords])];
+  const bundles =
+    layer.kind === "ffn" ? [tensor("bundles", DTYPE_TENSOR[layer.dtype], [layer.group.count * layer.group.size, bundleStride(layer)])] : [];
+  if (estimator.kind === "dense") {
+    return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...bundles];
+  }
   const scales =
     estimator.groups === 1 ? [] : [tensor("scales", "U32", [buckets, tiles, Math.ceil(estimator.groups / 4), lanes])];
   return [
     tensor("codes", "U32", [buckets, tiles, steps, lanes, stepWords]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
-    tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)]),
+    ...(layer.kind === "ffn" ? bundles : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])]),
   ];
 }

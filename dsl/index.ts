@@ -2,6 +2,17 @@
 
 export type { Built } from "./built.ts";
 export { type Dense, dense, type Estimator, type Quantized, type QuantizedOptions, quantized } from "./estimators.ts";
-export { type Dtype, type Layer, type Softmax, type SoftmaxOptions, softmax } from "./layers.ts";
+export {
+  type Dtype,
+  type Ffn,
+  type FfnOptions,
+  ffn,
+  type GroupOptions,
+  type Layer,
+  type ScalarFunctionOfSpec,
+  type Softmax,
+  type SoftmaxOptions,
+  softmax,
+} from "./layers.ts";
 export { defineModel, type Model, type ModelOptions } from "./model.ts";
 export { type Exact, exact, type Selector, type TwoStage, type TwoStageOptions, twoStage } from "./selectors.ts";

@@ -27,8 +27,55 @@ export interface SoftmaxOptions {
   readonly batch?: number;
 }
 
+/** A function of one number that a kernel can compute: arithmetic, comparisons, conditions, constants and `Math`. */
+export type ScalarFunctionOfSpec = (z: number) => number;
+
+export interface FfnOptions {
+  /** Width of the hidden state. */
+  readonly inputs: number;
+  /** Neurons: rows of `up`, and of `gate`. */
+  readonly hidden: number;
+  /** Width of the result. Default `inputs`. */
+  readonly outputs?: number;
+  /** Element type of all weights. Default `"bf16"`. */
+  readonly dtype?: Dtype;
+  /** `down · (activation(gate · x) ⊙ (up · x))`, or without a gate `down · activation(up · x)`. Default true. */
+  readonly gated?: boolean;
+  /** Names in the weights file: gate and up `[hidden, inputs]`, down `[outputs, hidden]`. */
+  readonly weights: { readonly gate?: string; readonly up: string; readonly down: string };
+  readonly activation: ScalarFunctionOfSpec;
+  /** The cheap copy of gate (of up where there is no gate) that scores every neuron. */
+  readonly estimator: Estimator;
+  /** How neurons are grouped, since whole groups are selected. */
+  readonly group?: GroupOptions;
+  /** How many of the best groups are computed per token; below 1, a share of all groups. */
+  readonly k: number;
+  /** How many groups are computed exactly to find them; below 1, a share of all groups. Default `2 · k`; not for `dense()`. */
+  readonly candidates?: number;
+  /** The first so many groups are computed for every token, besides the `k` that are selected. Default 0. */
+  readonly common?: number;
+  /** Default `exact()`. */
+  readonly select?: Selector;
+  /** Tokens per launch, 1 to 16. Default 1. */
+  readonly batch?: number;
+}
+
+export interface GroupOptions {
+  /** Adjacent neurons of a group, 1 to 64. Default 8. */
+  readonly size?: number;
+  /**
+   * What orders groups, made of the pre-activations of their neurons: the largest, the sum, the sum of squares, or the
+   * sum of a function of each. Default `"max"`.
+   */
+  readonly score?: "max" | "sum" | "l2" | ScalarFunctionOfSpec;
+}
+
 export type Softmax = Built<"softmax", SoftmaxOptions>;
-export type Layer = Softmax;
+export type Ffn = Built<"ffn", FfnOptions>;
+export type Layer = Softmax | Ffn;
 
 /** An output head: the `k` best rows of `weight · x`, values descending, ties to the lower index. */
 export const softmax: (options: SoftmaxOptions) => Softmax = builder("softmax");
+
+/** A group-sparse feed-forward: of the groups of neighbouring neurons only the `k` with the best pre-activations. */
+export const ffn: (options: FfnOptions) => Ffn = builder("ffn");

@@ -2,18 +2,25 @@
 // Node; `hirec/runtime/node` adds files and devices there.
 
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
-export type { SoftmaxResult, WeightSource } from "./layer.ts";
+export type { FfnResult, LayerResult, SoftmaxResult, WeightSource } from "./layer.ts";
 export { readPack } from "./pack/read-pack.ts";
-export { asPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
+export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
+export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
-export { type CompiledSources, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
+export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
+export { type CompiledSources, type GpuLayer, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
 export {
   type BufferOf,
   type CompiledParts,
+  type FfnShape,
   type LayerShapes,
   type SoftmaxShape,
   type TypedBuffers,
+  type TypedFfn,
+  type TypedFfnBuffers,
+  type TypedFfnResult,
+  type TypedLayer,
   type TypedLoader,
   type TypedModel,
   type TypedOptions,

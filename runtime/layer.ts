@@ -1,7 +1,7 @@
 // What every backend offers for a softmax layer, and where it takes packed weights from.
 
 import { HireError } from "./errors.ts";
-import type { SoftmaxPlan, TensorPlan } from "./plan.ts";
+import type { LayerPlan, TensorPlan } from "./plan.ts";
 
 /** The best rows of each token: `k` per token, values descending, ties to the lower index. */
 export interface SoftmaxResult {
@@ -10,6 +10,16 @@ export interface SoftmaxResult {
   /** `[tokens, k]` exact scores; -Infinity where a token has fewer than `k` rows. */
   readonly values: Float32Array | Float64Array;
 }
+
+/** What a feed-forward makes of each token. */
+export interface FfnResult {
+  /** `[tokens, outputs]`. */
+  readonly output: Float32Array | Float64Array;
+  /** `[tokens, k]` the groups that were selected, best first; common groups are not among them. */
+  readonly groups: Uint32Array;
+}
+
+export type LayerResult = SoftmaxResult | FfnResult;
 
 /** Bytes of a packed tensor, asked for one tensor at a time. */
 export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array;
@@ -32,7 +42,7 @@ export async function readWeights(weights: WeightSource, tensor: TensorPlan): Pr
  * The number of tokens in `x`, which is `[tokens, inputs]`.
  * @throws HireError HIRE-RUN-002 when `x` is no Float32Array, does not hold whole tokens, or none.
  */
-export function tokenCount(layer: string, { inputs }: SoftmaxPlan, x: Float32Array): number {
+export function tokenCount(layer: string, { inputs }: LayerPlan, x: Float32Array): number {
   // By name, not by instanceof: a page's frames have a Float32Array each.
   const isFloats = Object.prototype.toString.call(x) === "[object Float32Array]";
   const tokens = isFloats ? x.length / inputs : 0;

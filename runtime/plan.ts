@@ -3,6 +3,7 @@
 
 import { type Diagnostic, HireError } from "./errors.ts";
 import type { TensorDtype } from "./safetensors.ts";
+import type { ScalarFunction } from "./scalar.ts";
 
 /** What kernels are written in. */
 export type Target = "wgsl" | "cuda";
@@ -17,10 +18,12 @@ export interface Plan {
   readonly spec: string;
   /** SHA-256 of everything that decides the bytes of a pack; a pack carries the hash of the plan it was made for. */
   readonly packHash: string;
-  readonly layers: Readonly<Record<string, SoftmaxPlan>>;
+  readonly layers: Readonly<Record<string, LayerPlan>>;
   /** One program per device profile; of each target, from the most demanding profile to the default one. */
   readonly programs: readonly Program[];
 }
+
+export type LayerPlan = SoftmaxPlan | FfnPlan;
 
 /** What every layer has whose rows are scored with a cheap copy: the part that the scoring kernels work from. */
 export interface ScoredPlan {
@@ -28,6 +31,9 @@ export interface ScoredPlan {
   /** Rows that are scored: those of an output head, or the neurons of a feed-forward. */
   readonly rows: number;
   readonly dtype: "f32" | "f16" | "bf16";
+  /** How many rows are selected together; absent where each row stands for itself. */
+  readonly group?: GroupPlan;
+  /** Of rows, or of groups where there are groups; so are `candidates` and what the selection keeps. */
   readonly k: number;
   readonly candidates: number;
   readonly batch: number;
@@ -42,6 +48,27 @@ export interface SoftmaxPlan extends ScoredPlan {
   readonly kind: "softmax";
   /** Name of the `[rows, inputs]` tensor in the weights file. */
   readonly weight: string;
+}
+
+export interface FfnPlan extends ScoredPlan {
+  readonly kind: "ffn";
+  readonly outputs: number;
+  /** Whether `down · (act(gate · x) ⊙ (up · x))` or `down · act(up · x)`. */
+  readonly gated: boolean;
+  /** Names in the weights file: gate and up `[rows, inputs]`, down `[outputs, rows]`. */
+  readonly weights: { readonly gate?: string; readonly up: string; readonly down: string };
+  readonly group: GroupPlan;
+  readonly activation: ScalarFunction;
+}
+
+/** Group `g` is the neurons `g · size` to `(g + 1) · size - 1`; the last may be smaller. */
+export interface GroupPlan {
+  readonly size: number;
+  readonly count: number;
+  /** The first so many groups, which every token computes: they are neither scored nor selected from. */
+  readonly common: number;
+  /** What orders groups: the largest of their neurons' pre-activations, their sum, the sum of their squares, or the sum of a function of each. */
+  readonly score: "max" | "sum" | "l2" | ScalarFunction;
 }
 
 export type EstimatorPlan =
@@ -63,7 +90,7 @@ export type EstimatorPlan =
 
 export interface SelectionPlan {
   readonly kind: "exact" | "twoStage";
-  /** Row `r` belongs to bucket `r mod buckets`. */
+  /** Row `r`, or group `r` where there are groups, belongs to bucket `r mod buckets`. */
   readonly buckets: number;
   /** Best estimated rows of every bucket that survive the first stage. */
   readonly keep: number;
@@ -74,7 +101,7 @@ export interface SelectionPlan {
 
 /**
  * Where a row lies. Position `p = floor(r / buckets)` of bucket `b = r mod buckets` is lane `p mod lanes` of tile
- * `floor(p / lanes)`; a step is the 16 bytes that one lane loads at once, and the lanes of a step lie side by side.
+ * `floor(p / lanes)`. Of groups, `floor(lanes / size)` lie in a tile, neuron by neuron on adjacent lanes. A step is the 16 bytes that one lane loads at once, and the lanes of a step lie side by side.
  */
 export interface TilingPlan {
   readonly lanes: number;
@@ -86,7 +113,7 @@ export interface TilingPlan {
 
 export interface TensorPlan {
   readonly name: string;
-  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact";
+  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact" | "bundles";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;
@@ -97,7 +124,7 @@ export interface BytesPlan {
   readonly dense: number;
   /** Bytes of the scored copy, read once per launch. */
   readonly score: number;
-  /** Bytes of exact rows, read per token. */
+  /** Bytes of exact rows, read per token: those of all candidates. */
   readonly rescore: number;
 }
 

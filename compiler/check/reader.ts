@@ -33,11 +33,11 @@ export class Reader {
   }
 
   name(built: Built<string, unknown>, property: string): SourceSpan | undefined {
-    return this.#site(built)?.properties.get(property)?.name ?? this.call(built);
+    return this.#property(built, property)?.name ?? this.call(built);
   }
 
   value(built: Built<string, unknown>, property: string): SourceSpan | undefined {
-    return this.#site(built)?.properties.get(property)?.value ?? this.call(built);
+    return this.#property(built, property)?.value ?? this.call(built);
   }
 
   /** The options of a call, after reporting those that the builder does not know. */
@@ -66,7 +66,20 @@ export class Reader {
     return Number.NaN;
   }
 
-  choice<Value extends string | number>(
+  /** The object that a property holds, to be read like options; undefined after a report. */
+  part(built: Built<string, unknown>, property: string, example: string, fallback?: object): Part | undefined {
+    const { [property]: value = fallback } = optionsOf(built);
+    if (value === undefined) this.missing(built, property, example);
+    else if (typeof value !== "object" || value === null || Array.isArray(value) || builtKind(value) !== "") {
+      this.report("HIRE-SPEC-014", `\`${property}\` cannot be ${show(value)}`, {
+        fix: `Give ${example}`,
+        span: this.value(built, property),
+      });
+    } else return { kind: `\`${property}\` of ${built.kind}`, options: value, ...siteOf(built), within: property };
+    return undefined;
+  }
+
+  choice<Value extends string | number | boolean>(
     built: Built<string, unknown>,
     property: string,
     offered: readonly Value[],
@@ -107,15 +120,33 @@ export class Reader {
   }
 
   missing(built: Built<string, unknown>, property: string, expected: string): void {
+    const { within } = built as Partial<Part>;
     this.report("HIRE-SPEC-009", `${built.kind} needs \`${property}\``, {
       fix: `Add ${property}: ${expected}`,
-      span: this.call(built),
+      span: within === undefined ? this.call(built) : this.#property(built, property)?.value ?? this.call(built),
     });
+  }
+
+  #property(built: Built<string, unknown>, property: string) {
+    const { within } = built as Partial<Part>;
+    const properties = this.#site(built)?.properties;
+    if (within === undefined) return properties?.get(property);
+    return properties?.get(`${within}.${property}`) ?? properties?.get(within);
   }
 
   #site(built: Built<string, unknown>) {
     return built.site === undefined ? undefined : this.#spec.sites[built.site];
   }
+}
+
+/** An object inside the options of a call, which reads like options of its own. */
+export interface Part extends Built<string, unknown> {
+  /** The property that holds it. */
+  readonly within: string;
+}
+
+function siteOf({ site }: Built<string, unknown>) {
+  return site === undefined ? {} : { site };
 }
 
 export function isBuilt<Kind extends string>(value: unknown, kind: Kind): value is Built<Kind, unknown> {

@@ -1,13 +1,13 @@
 // What a machine can run, each point proven by doing it: a small head is compiled and run on every device, and the result
 // is compared with the float64 reference.
 
-import { defineModel, dense, quantized, softmax } from "../../dsl/index.ts";
+import { defineModel, dense, ffn, quantized, softmax } from "../../dsl/index.ts";
 import { HireError, reasonOf } from "../../runtime/errors.ts";
-import type { SoftmaxResult, WeightSource } from "../../runtime/layer.ts";
+import type { LayerResult, WeightSource } from "../../runtime/layer.ts";
 import { type DeviceChoice, type NodeDevice, requestNodeDevice, requestNullDevice } from "../../runtime/node/device.ts";
-import { packLayer } from "../../runtime/pack/pack-layer.ts";
+import { packWeights } from "../../runtime/pack/weight-tensors.ts";
 import type { Plan } from "../../runtime/plan.ts";
-import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import { createReference } from "../../runtime/reference/layer.ts";
 import { type CompiledSources, loadModel } from "../../runtime/webgpu/model.ts";
 import { compileKernel } from "../../runtime/webgpu/program.ts";
 
@@ -49,7 +49,7 @@ interface Trial {
   readonly compiled: CompiledSources;
   readonly weights: WeightSource;
   readonly x: Float32Array;
-  readonly expected: Readonly<Record<string, SoftmaxResult>>;
+  readonly expected: Readonly<Record<string, LayerResult>>;
 }
 
 async function prepareTrial(): Promise<Trial> {
@@ -58,13 +58,17 @@ async function prepareTrial(): Promise<Trial> {
   const model = defineModel("doctor", {
     quantized: softmax({ ...shape, estimator: quantized({ bits: 4 }) }),
     dense: softmax({ ...shape, estimator: dense() }),
+    ffn: ffn({
+      ...{ inputs: INPUTS, hidden: ROWS, dtype: "f32", gated: false, weights: { up: "up", down: "down" } },
+      ...{ activation: (z) => Math.max(z, 0), estimator: quantized({ bits: 4 }), k: 8, batch: 2 },
+    }),
   });
   const { plan, files } = compileModel(model);
   const weights = packTrial(plan);
   const x = wholeNumbers(2 * INPUTS, 7);
-  const expected: Record<string, SoftmaxResult> = {};
+  const expected: Record<string, LayerResult> = {};
   for (const [name, layer] of Object.entries(plan.layers)) {
-    expected[name] = await (await createReferenceSoftmax(name, layer, weights)).run(x);
+    expected[name] = await (await createReference(name, layer, weights)).run(x);
   }
   return { compiled: { plan, sources: Object.fromEntries(files) }, weights, x, expected };
 }
@@ -72,7 +76,7 @@ async function prepareTrial(): Promise<Trial> {
 function packTrial(plan: Plan): WeightSource {
   const bytes = new Uint8Array(wholeNumbers(ROWS * INPUTS, 1).buffer);
   const packed = Object.values(plan.layers).flatMap((layer) =>
-    packLayer(layer, { rows: ROWS, inputs: INPUTS, dtype: "f32", bytes }),
+    packWeights(layer, { weight: bytes, up: bytes, down: bytes }),
   );
   const data = new Map(packed.map((tensor) => [tensor.name, tensor.data]));
   return ({ name }) => data.get(name)!;
@@ -132,8 +136,9 @@ async function compareOn(
     const model = await loadModel(device, compiled, weights, { profile });
     for (const [name, layer] of Object.entries(model.layers)) {
       const result = await layer.run(x);
-      const wanted = expected[name]!;
-      if (String(result.indices) !== String(wanted.indices) || String(result.values) !== String(wanted.values)) {
+      const wanted = Object.entries(expected[name]!);
+      const found: Readonly<Record<string, unknown>> = { ...result };
+      if (wanted.some(([part, values]) => String(found[part]) !== String(values))) {
         throw new Error(`${description} gives wrong results for layer ${name}, profile ${profile}`);
       }
     }

@@ -12,6 +12,7 @@ export const LANGUAGE_MODULE = "hirec";
 const BUILDERS: ReadonlyMap<string, number> = new Map([
   ["defineModel", 2],
   ["softmax", 1],
+  ["ffn", 1],
   ["quantized", 1],
   ["dense", 1],
   ["exact", 1],
@@ -146,6 +147,7 @@ function collectProperties(
   into: Map<string, { name: SourceSpan; value: SourceSpan }>,
   problems: Diagnostic[],
   seen: Set<Node>,
+  within = "",
 ): void {
   const literal = literalBehind(expression);
   if (!literal || seen.has(literal)) return;
@@ -153,7 +155,7 @@ function collectProperties(
   const own = new Set<string>();
   for (const property of literal.getProperties()) {
     if (Node.isSpreadAssignment(property)) {
-      collectProperties(property.getExpression(), into, problems, seen);
+      collectProperties(property.getExpression(), into, problems, seen, within);
       continue;
     }
     const nameNode = property.getNameNode();
@@ -169,7 +171,9 @@ function collectProperties(
       });
     }
     own.add(name);
-    into.set(name, { name: spanOf(nameNode), value: spanOf(value) });
+    into.set(within + name, { name: spanOf(nameNode), value: spanOf(value) });
+    // What lies in an object in the options has a place as well: `group.size`.
+    if (within === "" && Node.isExpression(value)) collectProperties(value, into, problems, seen, `${name}.`);
   }
 }
 

@@ -1,42 +1,65 @@
 // The buffers of a layer, and how kernels bind them.
 
-import type { BindingPlan, BufferPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, BufferPlan, LayerPlan, ScoredPlan, TensorPlan } from "../../runtime/plan.ts";
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
-import { bucketSlices, rowSlices, sliceBytes } from "./slices.ts";
+import { gatherShape } from "./groups.ts";
+import { bucketSlices, groupSlices, rowSlices, type Slices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
-export function planBuffers(layer: SoftmaxPlan, profile: Profile): BufferPlan[] {
-  const { batch, inputs, k, candidates, selection, tensors } = layer;
+export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
+  const { batch, inputs, candidates, selection, tensors } = layer;
   return [
     { name: "x", role: "input", bytes: batch * inputs * 4 },
     ...tensors.map(({ role, bytes }): BufferPlan => {
-      const slices = sliceBytes(role === "exact" ? rowSlices(layer, profile) : bucketSlices(layer, profile), bytes);
+      const slices = sliceBytes(slicesOf(layer, role, profile), bytes);
       return { name: role, role: "weight", bytes, ...(slices.length > 1 && { slices }) };
     }),
     { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(layer) * 16 },
     { name: "largest", role: "scratch", bytes: batch * 4 },
     { name: "survivors", role: "scratch", bytes: batch * selection.buckets * selection.keep * 8 },
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
-    { name: "indices", role: "output", bytes: batch * k * 4 },
-    { name: "values", role: "output", bytes: batch * k * 4 },
+    ...planOutputs(layer),
+  ];
+}
+
+function slicesOf(layer: LayerPlan, role: TensorPlan["role"], profile: Profile): Slices {
+  if (role === "exact") return rowSlices(layer, profile);
+  if (role === "bundles" && layer.kind === "ffn") return groupSlices(layer, profile);
+  return bucketSlices(layer, profile);
+}
+
+function planOutputs(layer: LayerPlan): BufferPlan[] {
+  const { batch, k } = layer;
+  if (layer.kind === "softmax") {
+    return [
+      { name: "indices", role: "output", bytes: batch * k * 4 },
+      { name: "values", role: "output", bytes: batch * k * 4 },
+    ];
+  }
+  const { slots, outputQuads } = gatherShape(layer);
+  return [
+    { name: "slots", role: "scratch", bytes: batch * layer.group.count * 4 },
+    { name: "partials", role: "scratch", bytes: batch * slots * outputQuads * 16 },
+    { name: "output", role: "output", bytes: batch * layer.outputs * 4 },
+    { name: "groups", role: "output", bytes: batch * k * 4 },
   ];
 }
 
 /** 16-byte chunks of a token's int8 codes. */
-export function tokenChunks({ estimator }: SoftmaxPlan): number {
+export function tokenChunks({ estimator }: ScoredPlan): number {
   return estimator.kind === "quantized" ? (estimator.group * estimator.groups) / 16 : 0;
 }
 
 /** vec4<f32> of a token that meet the columns of a scored row. */
-export function scoreQuads(layer: SoftmaxPlan): number {
+export function scoreQuads(layer: ScoredPlan): number {
   const { estimator } = layer;
   return (estimator.kind === "quantized" ? estimator.group * estimator.groups : exactStride(layer)) / 4;
 }
 
-export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: SoftmaxPlan): BindingPlan[] {
+export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: ScoredPlan): BindingPlan[] {
   return tensors
-    .filter(({ role }) => role !== "exact")
+    .filter(({ role }) => role !== "exact" && role !== "bundles")
     .map(({ role, shape }) => {
       const at = `[${shape.slice(0, role === "codes" || role === "weights" ? 4 : shape.length).join(", ")}]`;
       switch (role) {
@@ -64,11 +87,11 @@ export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: Sof
     });
 }
 
-export function inputBinding({ batch, inputs }: SoftmaxPlan): BindingPlan {
+export function inputBinding({ batch, inputs }: ScoredPlan): BindingPlan {
   return binding("x", "read", "array<f32>", `[${batch}, ${inputs}] tokens`);
 }
 
-export function tokenCodes(layer: SoftmaxPlan): BindingPlan {
+export function tokenCodes(layer: ScoredPlan): BindingPlan {
   return binding(
     "token_codes",
     "read",
@@ -77,18 +100,22 @@ export function tokenCodes(layer: SoftmaxPlan): BindingPlan {
   );
 }
 
-export function largest({ batch }: SoftmaxPlan): BindingPlan {
+export function largest({ batch }: ScoredPlan): BindingPlan {
   return binding("largest", "read", "array<u32>", `[${batch}] bits of the largest |x| of a token`);
 }
 
-export function exactBinding({ tensors, dtype }: SoftmaxPlan): BindingPlan {
+export function exactBinding({ tensors, dtype }: ScoredPlan): BindingPlan {
   const { shape } = tensors.find(({ role }) => role === "exact")!;
   return binding("exact", "read", "array<vec4<u32>>", `[${shape.join(", ")}] ${dtype} weights, row by row`);
 }
 
-export function survivorsBinding({ batch, selection }: SoftmaxPlan, access: BindingPlan["access"]): BindingPlan {
+export function survivorsBinding({ batch, selection }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {
   const shape = `[${batch}, ${selection.buckets}, ${selection.keep}]`;
   return binding("survivors", access, "array<vec2<u32>>", `${shape} token, bucket, rank: key and row`);
+}
+
+export function chosenBinding({ batch, candidates }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {
+  return binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`);
 }
 
 export function binding(name: string, access: BindingPlan["access"], type: string, note: string): BindingPlan {

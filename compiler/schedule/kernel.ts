@@ -1,6 +1,7 @@
 // What the plan says of every kernel alike.
 
-import type { BindingPlan, KernelPlan, LaunchPlan, ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, KernelPlan, LaunchPlan, LayerPlan, ScoredPlan } from "../../runtime/plan.ts";
+import type { ScalarFunction } from "../../runtime/scalar.ts";
 import type { FusedKernel } from "../fuse.ts";
 import type { Profile } from "../profiles.ts";
 
@@ -24,9 +25,9 @@ export interface WorkgroupVariable {
 }
 
 /** Everything that a kernel of a layer is scheduled from. */
-export interface Context {
+export interface Context<Layer extends LayerPlan = LayerPlan> {
   readonly name: string;
-  readonly layer: SoftmaxPlan;
+  readonly layer: Layer;
   readonly profile: Profile;
   readonly fused: FusedKernel;
   /** Whether `quantize` runs as a kernel of its own. */
@@ -41,6 +42,8 @@ export interface KernelParts {
   readonly variables: readonly WorkgroupVariable[];
   readonly constants: Readonly<Record<string, number>>;
   readonly choices: Readonly<Record<string, boolean>>;
+  /** Functions of the spec that the kernel calls. */
+  readonly functions?: Readonly<Record<string, ScalarFunction>>;
 }
 
 export function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {
@@ -59,6 +62,7 @@ export function kernel({ name, profile, fused }: Context, parts: KernelParts): K
       ...(profile.target === "cuda" && { BLOCKS_PER_MULTIPROCESSOR: blocksPerMultiprocessor(fused, parts) }),
     },
     choices: parts.choices,
+    ...(parts.functions && { functions: parts.functions }),
   };
 }
 

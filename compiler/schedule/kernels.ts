@@ -1,10 +1,12 @@
 // Each kind of kernel has a file of its own, which says its grid, its bindings, what it keeps in workgroup memory, and the
 // numbers and choices that its template receives.
 
-import type { KernelPlan } from "../../runtime/plan.ts";
+import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
+import { scheduleGather } from "./gather.ts";
 import type { Context } from "./kernel.ts";
 import { scheduleQuantize } from "./quantize.ts";
+import { scheduleReduce } from "./reduce.ts";
 import { scheduleRescoreTopk } from "./rescore-topk.ts";
 import { scheduleScoreSelect } from "./score-select.ts";
 
@@ -12,6 +14,9 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
   quantize: scheduleQuantize,
   score_select: scheduleScoreSelect,
   rescore_topk: scheduleRescoreTopk,
+  // Only a feed-forward has these.
+  gather: (context) => scheduleGather(context as Context<FfnPlan>),
+  reduce: (context) => scheduleReduce(context as Context<FfnPlan>),
 };
 
 /** Schedules one fused kernel. */

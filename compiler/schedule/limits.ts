@@ -1,7 +1,7 @@
 // What a layer needs, against what a device profile offers.
 
 import type { Diagnostic } from "../../runtime/errors.ts";
-import type { BufferPlan, KernelPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BufferPlan, KernelPlan, LayerPlan } from "../../runtime/plan.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
 /** What the parts of a budget are called by those who know the target. */
@@ -23,7 +23,7 @@ const WORDS = {
 /** @returns HIRE-PLAN-001, -002 and -009, all that apply. */
 export function limitProblems(
   name: string,
-  { inputs, estimator }: SoftmaxPlan,
+  { inputs, estimator }: LayerPlan,
   buffers: readonly BufferPlan[],
   kernels: readonly KernelPlan[],
   profile: Profile,
@@ -71,7 +71,7 @@ export function limitProblems(
 }
 
 /** The largest magnitude that an integer score can reach, on the way too: 4-bit codes count 16 times until a group ends. */
-function largestScore({ bits, group, groups, scaleMax }: SoftmaxPlan["estimator"] & { kind: "quantized" }): number {
+function largestScore({ bits, group, groups, scaleMax }: LayerPlan["estimator"] & { kind: "quantized" }): number {
   const largestOfGroup = group * (2 ** (bits - 1) - 1) * 127;
   return largestOfGroup * Math.max(groups * scaleMax, bits === 4 ? 16 : 1);
 }

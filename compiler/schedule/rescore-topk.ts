@@ -47,10 +47,17 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
 
   const bindings: BindingPlan[] = [];
   if (selects) bindings.push(survivorsBinding(layer, "read"));
+  const { group } = layer;
+  // Groups are looked up by number later, so each gets to know its place.
+  const places = group !== undefined;
   if (rescores) bindings.push(inputBinding(layer), exactBinding(layer));
   if (!chosenInWorkgroup) {
     const access = selects || rescores ? "read_write" : "read";
     bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
+  }
+  if (places) {
+    const note = `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`;
+    bindings.push(binding("slots", "read_write", "array<u32>", note));
   }
   if (ranks) {
     bindings.push(
@@ -71,6 +78,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       CANDIDATES: candidates,
       ...(selects && { SURVIVORS: selection.buckets * selection.keep }),
       ...(ranks && { K: k }),
+      ...(layer.kind === "ffn" && { GROUPS: layer.group.count, COMMON: layer.group.common }),
       ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
         INPUTS: inputs,
@@ -83,6 +91,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       selects,
       rescores,
       ranks,
+      places,
       meets: rescores || ranks,
       sliced,
       subgroups,

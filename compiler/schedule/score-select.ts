@@ -13,11 +13,12 @@ import {
   tokenCodes,
 } from "./buffers.ts";
 import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
+import { groupConstants, groupScore } from "./groups.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
   const { layer, profile, quantizedBefore } = context;
-  const { batch, inputs, estimator, selection, tiling } = layer;
+  const { batch, inputs, estimator, selection, tiling, group } = layer;
   const quantized = estimator.kind === "quantized";
   const int8 = quantized && estimator.activations === "int8";
   const quantizesHere = int8 && !quantizedBefore;
@@ -48,6 +49,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const sliced = launches.length > 1;
   if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
 
+  const score = group && groupScore(group);
   return kernel(context, {
     stem: "score_select",
     workgroupSize: tiling.lanes,
@@ -59,6 +61,11 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       BATCH: batch,
       INPUTS: inputs,
       ROWS: layer.rows,
+      ...(layer.kind === "ffn" && {
+        ...groupConstants(layer),
+        GROUPS_PER_TILE: Math.floor(tiling.lanes / layer.group.size),
+        COMMON: layer.group.common,
+      }),
       BUCKETS: selection.buckets,
       TILES: tiling.tiles,
       STEPS: tiling.steps,
@@ -73,6 +80,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         }),
     },
     choices: {
+      inGroups: group !== undefined,
+      ...score?.choices,
       sliced,
       int8,
       quantizesHere,
@@ -85,5 +94,6 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       wholeWords: quantized && estimator.groups % 4 === 0,
       ...dtypeChoices(layer),
     },
+    ...(score && { functions: score.functions }),
   });
 }

@@ -1,7 +1,7 @@
 // Matrices that are larger than a profile's largest binding, cut into slices that are not. A slice of the scored copy is
 // a range of buckets, a slice of the exact weights a range of rows; a sliced kernel is launched once per slice.
 
-import type { LaunchPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { FfnPlan, LaunchPlan, ScoredPlan } from "../../runtime/plan.ts";
 import { exactRowBytes } from "../padding.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
@@ -12,14 +12,21 @@ export interface Slices {
 }
 
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */
-export function bucketSlices({ tensors, selection }: SoftmaxPlan, profile: Profile): Slices {
-  const scored = tensors.filter(({ role }) => role !== "exact").map(({ bytes }) => bytes);
+export function bucketSlices({ tensors, selection }: ScoredPlan, profile: Profile): Slices {
+  const scored = tensors.filter(({ role }) => role !== "exact" && role !== "bundles").map(({ bytes }) => bytes);
   return slices(selection.buckets, Math.max(...scored) / selection.buckets, budgetOf(profile).bindingBytes);
 }
 
 /** Rows per launch of the rescoring kernel. */
-export function rowSlices(layer: SoftmaxPlan, profile: Profile): Slices {
+export function rowSlices(layer: ScoredPlan, profile: Profile): Slices {
   return slices(layer.rows, exactRowBytes(layer), budgetOf(profile).bindingBytes);
+}
+
+/** Groups per launch of the gathering kernel, which has a workgroup for each. */
+export function groupSlices({ tensors, group }: FfnPlan, profile: Profile): Slices {
+  const { bytes } = tensors.find(({ role }) => role === "bundles")!;
+  const { bindingBytes, workgroups } = budgetOf(profile);
+  return slices(group.count, bytes / group.count, bindingBytes, workgroups);
 }
 
 /** One launch per slice; `workgroups` gives the grid for so many buckets or rows. */
@@ -40,7 +47,7 @@ export function sliceBytes({ total, each }: Slices, bytes: number): readonly num
 }
 
 /** As few slices as fit, and those as even as possible. A single bucket or row that does not fit is left to the limits. */
-function slices(total: number, bytesOfOne: number, limit: number): Slices {
-  const fitting = Math.min(total, Math.max(1, Math.floor(limit / bytesOfOne)));
+function slices(total: number, bytesOfOne: number, limit: number, most = total): Slices {
+  const fitting = Math.min(total, most, Math.max(1, Math.floor(limit / bytesOfOne)));
   return { total, each: Math.ceil(total / Math.ceil(total / fitting)) };
 }

@@ -54,7 +54,7 @@ async function demo(): Promise<boolean> {
   const model = await step("load the head onto the device", () =>
     loadModel(device.device, { plan, sources: Object.fromEntries(files) }, pack.weights),
   );
-  const head = model.layers.head!;
+  const head = model.softmax("head");
   const result = await step("run the head", () => head.run(x));
   const reference = await createReferenceSoftmax("head", head.plan, pack.weights);
   const quality = await step("compare with the exact head", () =>

@@ -2,9 +2,10 @@
 
 import { type Diagnostic, HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
-import { type PackedTensor, packLayer } from "../pack/pack-layer.ts";
+import type { PackedTensor } from "../pack/pack-layer.ts";
 import { checkPack, packMetadata } from "../pack/read-pack.ts";
-import type { Plan, SoftmaxPlan } from "../plan.ts";
+import { packWeights, type WeightTensor, weightTensors } from "../pack/weight-tensors.ts";
+import type { LayerPlan, Plan } from "../plan.ts";
 import type { TensorInfo } from "../safetensors.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
 import { refuseToReplace } from "./write-whole.ts";
@@ -38,7 +39,7 @@ export async function packModel(
       done++;
       if (done % 256 === 0 || done === total) onProgress?.(done, total);
     };
-    const sources = layers.flatMap(({ layer, file, tensor }) => packSources(layer, file, tensor, tick));
+    const sources = layers.flatMap(({ layer, found }) => packSources(layer, found, tick));
     await writeSafetensors(out, sources, packMetadata(plan), "HIRE-PACK-008");
     const tensors = Object.values(plan.layers).flatMap((layer) => layer.tensors);
     return {
@@ -70,9 +71,8 @@ export async function openPack(path: string, plan: Plan): Promise<OpenPack> {
 
 /** The tensors of one layer, packed together when the first is asked for and dropped with the last. */
 function packSources(
-  layer: SoftmaxPlan,
-  file: SafetensorsFile,
-  tensor: TensorInfo,
+  layer: LayerPlan,
+  found: readonly FoundTensor[],
   onRow: () => void,
 ): readonly TensorSource[] {
   let packed: PackedTensor[] | undefined;
@@ -81,11 +81,7 @@ function packSources(
     dtype,
     shape,
     bytes: async () => {
-      packed ??= packLayer(
-        layer,
-        { rows: layer.rows, inputs: layer.inputs, dtype: layer.dtype, bytes: await file.read(tensor) },
-        onRow,
-      );
+      packed ??= packWeights(layer, await readAll(found), onRow);
       const { data } = packed[index]!;
       if (index === layer.tensors.length - 1) packed = undefined;
       return data;
@@ -93,60 +89,82 @@ function packSources(
   }));
 }
 
+/** A tensor that a layer is packed from, and the file that holds it. */
+interface FoundTensor {
+  readonly role: WeightTensor["role"];
+  readonly file: SafetensorsFile;
+  readonly tensor: TensorInfo;
+}
+
+async function readAll(found: readonly FoundTensor[]): Promise<Partial<Record<WeightTensor["role"], Uint8Array>>> {
+  const bytes: Partial<Record<WeightTensor["role"], Uint8Array>> = {};
+  for (const { role, file, tensor } of found) bytes[role] = await file.read(tensor);
+  return bytes;
+}
+
 /** @throws HireError with what is wrong for every layer, so that one attempt shows it all. */
 function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
   const problems: Diagnostic[] = [];
-  const found: ({ readonly layer: SoftmaxPlan } & ReturnType<typeof findWeight>)[] = [];
+  const layers: { readonly layer: LayerPlan; readonly found: FoundTensor[] }[] = [];
   for (const [name, layer] of Object.entries(plan.layers)) {
-    try {
-      found.push({ layer, ...findWeight(name, layer, files) });
-    } catch (thrown) {
-      if (!(thrown instanceof HireError)) throw thrown;
-      problems.push(...thrown.diagnostics);
+    const found: FoundTensor[] = [];
+    for (const wanted of weightTensors(layer)) {
+      try {
+        found.push({ role: wanted.role, ...findWeight(name, layer, wanted, files) });
+      } catch (thrown) {
+        if (!(thrown instanceof HireError)) throw thrown;
+        problems.push(...thrown.diagnostics);
+      }
     }
+    layers.push({ layer, found });
   }
   if (problems.length > 0) throw new HireError(problems);
-  return found;
+  return layers;
 }
 
-function findWeight(name: string, { weight, rows, inputs, dtype }: SoftmaxPlan, files: readonly SafetensorsFile[]) {
-  const holders = files.filter(({ tensors }) => tensors.has(weight));
+function findWeight(
+  layer: string,
+  { dtype }: LayerPlan,
+  { property, name, rows, columns, dimensions }: WeightTensor,
+  files: readonly SafetensorsFile[],
+) {
+  const holders = files.filter(({ tensors }) => tensors.has(name));
   const where = files.map(({ path }) => path).join(", ");
   const [file] = holders;
   if (!file) {
     const like = files
       .flatMap(({ tensors }) => [...tensors.values()])
-      .filter(({ shape }) => String(shape) === String([rows, inputs]))
+      .filter(({ shape }) => String(shape) === String([rows, columns]))
       .map((tensor) => `"${tensor.name}"`);
     throw new HireError({
       code: "HIRE-PACK-003",
-      message: `Layer "${name}" wants tensor "${weight}", which ${where} does not hold`,
+      message: `Layer "${layer}" wants tensor "${name}", which ${where} does not hold`,
       fix:
         like.length > 0
-          ? `Correct \`weight\` in the spec; of that shape there is ${like.slice(0, 5).join(", ")}`
-          : "Correct `weight` in the spec, or name the file that holds it with --weights",
+          ? `Correct \`${property}\` in the spec; of that shape there is ${like.slice(0, 5).join(", ")}`
+          : `Correct \`${property}\` in the spec, or name the file that holds it with --weights`,
     });
   }
   if (holders.length > 1) {
     throw new HireError({
       code: "HIRE-PACK-009",
-      message: `Tensor "${weight}" stands in several files: ${holders.map(({ path }) => path).join(", ")}`,
+      message: `Tensor "${name}" stands in several files: ${holders.map(({ path }) => path).join(", ")}`,
       fix: "Name only the file that is meant",
     });
   }
-  const tensor = file.tensors.get(weight)!;
-  if (String(tensor.shape) !== String([rows, inputs])) {
+  const tensor = file.tensors.get(name)!;
+  if (String(tensor.shape) !== String([rows, columns])) {
     throw new HireError({
       code: "HIRE-PACK-004",
-      message: `Tensor "${weight}" in ${file.path} has shape [${tensor.shape}], but layer "${name}" has [${rows},${inputs}] (rows, inputs)`,
-      fix: "Correct rows and inputs in the spec, or name another tensor",
+      message: `Tensor "${name}" in ${file.path} has shape [${tensor.shape}], but layer "${layer}" has [${rows},${columns}] (${dimensions.join(", ")})`,
+      fix: `Correct ${dimensions.join(" and ")} in the spec, or name another tensor`,
     });
   }
   if (tensor.dtype !== dtype.toUpperCase()) {
     const known = ["F32", "F16", "BF16"].includes(tensor.dtype);
     throw new HireError({
       code: "HIRE-PACK-005",
-      message: `Tensor "${weight}" in ${file.path} is ${tensor.dtype}, but layer "${name}" has dtype "${dtype}"`,
+      message: `Tensor "${name}" in ${file.path} is ${tensor.dtype}, but layer "${layer}" has dtype "${dtype}"`,
       fix: known
         ? `Write dtype: "${tensor.dtype.toLowerCase()}" in the spec`
         : "Convert the tensor to F32, F16 or BF16; hirec reads no other dtype",

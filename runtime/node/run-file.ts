@@ -1,9 +1,9 @@
 // Running a compiled model on tensors from a file, into a file.
 
 import { HireError } from "../errors.ts";
-import type { SoftmaxResult } from "../layer.ts";
-import type { Plan, SoftmaxPlan } from "../plan.ts";
-import { createReferenceSoftmax } from "../reference/softmax.ts";
+import type { LayerResult } from "../layer.ts";
+import type { LayerPlan, Plan } from "../plan.ts";
+import { createReference } from "../reference/layer.ts";
 import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.ts";
 import { type DeviceChoice, requestNodeDevice } from "./device.ts";
 import { openPack } from "./pack-file.ts";
@@ -31,10 +31,11 @@ export interface RunSummary {
 }
 
 /** What runs one layer on `x` of `[tokens, inputs]`. */
-type LayerRunner = (layer: string, x: Float32Array) => Promise<SoftmaxResult>;
+type LayerRunner = (layer: string, x: Float32Array) => Promise<LayerResult>;
 
 /**
- * Reads `<layer>.input` F32 `[tokens, inputs]`; writes `<layer>.indices` U32 and `<layer>.values` F32 `[tokens, k]`.
+ * Reads `<layer>.input` F32 `[tokens, inputs]`; writes of an output head `<layer>.indices` U32 and `<layer>.values` F32
+ * `[tokens, k]`, and of a feed-forward `<layer>.output` F32 `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
  * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
  */
 export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
@@ -73,25 +74,30 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
 /** Launches between two reports of progress; also bounds what is queued on the device at once. */
 const LAUNCHES_PER_PART = 8;
 
+/** What a layer returns for all tokens, by name. */
+type Result = Readonly<Record<string, Float32Array | Uint32Array>>;
+
 async function runInParts(
   runner: LayerRunner,
   name: string,
-  { inputs, k, batch }: SoftmaxPlan,
+  { inputs, batch }: LayerPlan,
   x: Float32Array,
   onPart: (tokens: number) => void,
-): Promise<SoftmaxResult> {
+): Promise<Result> {
   const tokens = x.length / inputs;
-  const indices = new Uint32Array(tokens * k);
-  const values = new Float64Array(tokens * k);
+  const whole: Record<string, Float32Array | Uint32Array> = {};
   const part = LAUNCHES_PER_PART * batch;
   for (let first = 0; first < tokens; first += part) {
     const last = Math.min(tokens, first + part);
     const result = await runner(name, x.subarray(first * inputs, last * inputs));
-    indices.set(result.indices, first * k);
-    values.set(result.values, first * k);
+    for (const [name, values] of Object.entries(result)) {
+      const each = values.length / (last - first);
+      whole[name] ??= values instanceof Uint32Array ? new Uint32Array(tokens * each) : new Float32Array(tokens * each);
+      whole[name].set(values, first * each);
+    }
     onPart(last - first);
   }
-  return { indices, values };
+  return whole;
 }
 
 async function openRunner({ plan, sources }: CompiledSources, layers: readonly string[], options: RunOptions) {
@@ -101,7 +107,7 @@ async function openRunner({ plan, sources }: CompiledSources, layers: readonly s
       const references = new Map(
         await Promise.all(
           layers.map(
-            async (name) => [name, await createReferenceSoftmax(name, requireLayer(plan, name), pack.weights)] as const,
+            async (name) => [name, await createReference(name, requireLayer(plan, name), pack.weights)] as const,
           ),
         ),
       );
@@ -135,7 +141,7 @@ function layersWithInput({ layers, model }: Plan, input: SafetensorsFile): strin
   );
 }
 
-async function readInput(name: string, { inputs }: SoftmaxPlan, file: SafetensorsFile): Promise<Float32Array> {
+async function readInput(name: string, { inputs }: LayerPlan, file: SafetensorsFile): Promise<Float32Array> {
   const tensor = file.tensors.get(`${name}.input`);
   const fix = `Store the tokens as tensor "${name}.input", F32 [tokens, ${inputs}], with at least one token`;
   if (!tensor) throw badInput(`${file.path} holds no tensor "${name}.input"`, fix);
@@ -151,12 +157,11 @@ function badInput(message: string, fix: string): HireError {
   return new HireError({ code: "HIRE-RUN-002", message, fix });
 }
 
-function resultTensors(layer: string, tokens: number, { indices, values }: SoftmaxResult): TensorSource[] {
-  const shape = [tokens, indices.length / tokens];
-  const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array | Float32Array) =>
-    new Uint8Array(buffer, byteOffset, byteLength);
-  return [
-    { name: `${layer}.indices`, dtype: "U32", shape, bytes: () => bytesOf(indices) },
-    { name: `${layer}.values`, dtype: "F32", shape, bytes: () => bytesOf(Float32Array.from(values)) },
-  ];
+function resultTensors(layer: string, tokens: number, result: Result): TensorSource[] {
+  return Object.entries(result).map(([name, values]) => ({
+    name: `${layer}.${name}`,
+    dtype: values instanceof Uint32Array ? "U32" : "F32",
+    shape: [tokens, values.length / tokens],
+    bytes: () => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  }));
 }

@@ -1,6 +1,6 @@
 // One layer's weights, built and laid out as its plan wants.
 
-import type { SoftmaxPlan, TensorPlan } from "../plan.ts";
+import type { ScoredPlan, SoftmaxPlan, TensorPlan } from "../plan.ts";
 import { emptyRow, type QuantizedRow, quantizeRow } from "./quantize.ts";
 import { rowReader, WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
@@ -18,28 +18,43 @@ export function packLayer(plan: SoftmaxPlan, weights: WeightMatrix, onRow?: () =
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
   const exact = plan.tensors.find(({ role }) => role === "exact");
-  const place = placer(plan);
-  if (plan.estimator.kind === "dense") {
-    placeWeights(plan, weights, place, data.get("weights")!, onRow);
-  } else {
-    placeCodes(plan, weights, place, data, onRow);
-  }
+  placeScored(plan, weights, data, onRow);
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 
-/** Where a row lies: the number of its tile over all buckets, and its lane. */
-type Placer = (row: number) => { readonly tile: number; readonly lane: number };
+/** Builds the tensors that the scoring kernel reads. @param data bytes by role, all zeros before. */
+export function placeScored(
+  plan: ScoredPlan,
+  weights: WeightMatrix,
+  data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
+  onRow?: () => void,
+): void {
+  const place = placer(plan);
+  if (plan.estimator.kind === "dense") placeWeights(plan, weights, place, data.get("weights")!, onRow);
+  else placeCodes(plan, weights, place, data, onRow);
+}
 
-function placer({ selection: { buckets }, tiling: { tiles, lanes } }: SoftmaxPlan): Placer {
+/** Where a row lies: the number of its tile over all buckets, and its lane. */
+type Placer = (row: number) => { readonly tile: number; readonly lane: number } | undefined;
+
+/** Rows of common groups have no place: they are not scored. */
+function placer({ selection: { buckets }, tiling: { tiles, lanes }, group }: ScoredPlan): Placer {
+  const { size, common } = group ?? { size: 1, common: 0 };
+  const perTile = Math.floor(lanes / size);
   return (row) => {
-    const position = Math.floor(row / buckets);
-    return { tile: (row % buckets) * tiles + Math.floor(position / lanes), lane: position % lanes };
+    const choice = Math.floor(row / size) - common;
+    if (choice < 0) return undefined;
+    const position = Math.floor(choice / buckets);
+    return {
+      tile: (choice % buckets) * tiles + Math.floor(position / perTile),
+      lane: (position % perTile) * size + (row % size),
+    };
   };
 }
 
 function placeWeights(
-  { tiling: { steps, lanes } }: SoftmaxPlan,
+  { tiling: { steps, lanes } }: ScoredPlan,
   { rows, inputs, dtype, bytes }: WeightMatrix,
   place: Placer,
   into: Uint8Array,
@@ -47,17 +62,18 @@ function placeWeights(
 ): void {
   const rowBytes = inputs * WEIGHT_BYTES[dtype];
   for (let row = 0; row < rows; row++) {
-    const { tile, lane } = place(row);
+    onRow?.();
+    const at = place(row);
+    if (!at) continue;
     const source = bytes.subarray(row * rowBytes, (row + 1) * rowBytes);
     for (let step = 0; step < steps; step++) {
-      into.set(source.subarray(step * 16, step * 16 + 16), ((tile * steps + step) * lanes + lane) * 16);
+      into.set(source.subarray(step * 16, step * 16 + 16), ((at.tile * steps + step) * lanes + at.lane) * 16);
     }
-    onRow?.();
   }
 }
 
 function placeCodes(
-  { tiling: { lanes, steps }, estimator, tensors }: SoftmaxPlan,
+  { tiling: { lanes, steps }, estimator, tensors }: ScoredPlan,
   weights: WeightMatrix,
   place: Placer,
   data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
@@ -73,9 +89,12 @@ function placeCodes(
   const values = new Float32Array(estimator.group * estimator.groups);
   const row: QuantizedRow = emptyRow(estimator);
   for (let index = 0; index < weights.rows; index++) {
+    onRow?.();
+    const at = place(index);
+    if (!at) continue;
+    const { tile, lane } = at;
     read(index, values);
     quantizeRow(values, estimator, row);
-    const { tile, lane } = place(index);
     for (let step = 0; step < steps; step++)
       packStep(row.codes, step, codes, ((tile * steps + step) * lanes + lane) * 16);
     for (let group = 0; scales && group < estimator.groups; group++) {
@@ -83,7 +102,6 @@ function placeCodes(
       scales[word * 4 + (group & 3)] = row.scales[group]!;
     }
     rowScales.setFloat32((tile * lanes + lane) * 4, row.rowScale, true);
-    onRow?.();
   }
 }
 

@@ -3,10 +3,19 @@
 import type { ScoredPlan } from "../plan.ts";
 
 /** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
-export function locate({ selection: { buckets }, tiling: { tiles, lanes } }: ScoredPlan, row: number, parts: number) {
-  const position = Math.floor(row / buckets);
-  const tile = Math.floor(position / lanes);
-  return { first: ((row % buckets) * tiles + tile) * parts * lanes + (position % lanes), stride: lanes };
+export function locate({ selection: { buckets }, tiling: { tiles, lanes }, group }: ScoredPlan, row: number, parts: number) {
+  const { size, common } = group ?? { size: 1, common: 0 };
+  const choice = Math.floor(row / size) - common;
+  const position = Math.floor(choice / buckets);
+  const perTile = Math.floor(lanes / size);
+  const tile = Math.floor(position / perTile);
+  const lane = (position % perTile) * size + (row % size);
+  return { first: ((choice % buckets) * tiles + tile) * parts * lanes + lane, stride: lanes };
+}
+
+/** The first row that the scored copy holds: rows of common groups are not scored. */
+export function firstScored({ group }: ScoredPlan): number {
+  return group ? group.common * group.size : 0;
 }
 
 /** Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. */
@@ -28,7 +37,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
   return (x: Float32Array): Float64Array => {
     const token = activations === "int8" ? quantizeToken(x) : x;
     const scores = new Float64Array(rows);
-    for (let row = 0; row < rows; row++) {
+    for (let row = firstScored(plan); row < rows; row++) {
       const ofCodes = locate(plan, row, tiling.steps);
       const ofScales = locate(plan, row, Math.ceil(groups / 4));
       let sum = 0;

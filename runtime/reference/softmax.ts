@@ -3,7 +3,7 @@
 // or the kernels.
 
 import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
-import type { SoftmaxPlan } from "../plan.ts";
+import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
 import { estimateRows, locate } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { settled, sortRows } from "./order.ts";
@@ -76,9 +76,9 @@ export async function createReferenceSoftmax(
 }
 
 /** Reads the exact weights of a row, `[inputs]`, into `into`. */
-type RowReader = (row: number, into: Float64Array) => void;
+export type RowReader = (row: number, into: Float64Array) => void;
 
-function readExactRows(plan: SoftmaxPlan, data: ReadonlyMap<string, DataView>): RowReader {
+export function readExactRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>): RowReader {
   const width = plan.dtype === "f32" ? 4 : 2;
   const perStep = 16 / width;
   const exact = data.get("exact");
@@ -97,7 +97,7 @@ function readExactRows(plan: SoftmaxPlan, data: ReadonlyMap<string, DataView>): 
   };
 }
 
-function dotRows({ rows, inputs }: SoftmaxPlan, read: RowReader) {
+export function dotRows({ rows, inputs }: ScoredPlan, read: RowReader) {
   const weight = new Float64Array(inputs);
   return (x: Float32Array, only?: readonly number[]): Float64Array => {
     const scores = new Float64Array(rows);

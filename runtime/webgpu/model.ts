@@ -4,6 +4,7 @@ import { HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
 import type { Plan } from "../plan.ts";
 import { pickProgram } from "./program.ts";
+import { createGpuFfn, type GpuFfn } from "./ffn.ts";
 import { createGpuSoftmax, type GpuSoftmax } from "./softmax.ts";
 
 /** What `hirec compile` makes: the plan, and the source of each kernel by the path that the plan gives it. */
@@ -12,10 +13,16 @@ export interface CompiledSources {
   readonly sources: Readonly<Record<string, string>>;
 }
 
+export type GpuLayer = GpuSoftmax | GpuFfn;
+
 export interface GpuModel {
   /** The device profile whose kernels run. */
   readonly profile: string;
-  readonly layers: Readonly<Record<string, GpuSoftmax>>;
+  readonly layers: Readonly<Record<string, GpuLayer>>;
+  /** The output head of that name. @throws HireError HIRE-RUN-008 when there is none. */
+  softmax(name: string): GpuSoftmax;
+  /** The feed-forward of that name. @throws HireError HIRE-RUN-008 when there is none. */
+  ffn(name: string): GpuFfn;
   /** Frees every buffer that the model owns; the device stays the caller's. */
   destroy(): void;
 }
@@ -48,29 +55,49 @@ export async function loadModel(
       fix: `Compile again: hirec compile ${plan.spec}`,
     });
   };
-  const layers: Record<string, GpuSoftmax> = {};
+  const layers: Record<string, GpuLayer> = {};
   const destroy = () => {
     for (const layer of Object.values(layers)) layer.destroy();
   };
   try {
     for (const name of options.layers ?? Object.keys(plan.layers)) {
       const layer = requireLayer(plan, name);
-      layers[name] = await createGpuSoftmax(device, name, layer, program.layers[name]!, source, weights);
+      const layerProgram = program.layers[name]!;
+      layers[name] =
+        layer.kind === "softmax"
+          ? await createGpuSoftmax(device, name, layer, layerProgram, source, weights)
+          : await createGpuFfn(device, name, layer, layerProgram, source, weights);
     }
   } catch (thrown) {
     destroy();
     throw thrown;
   }
-  return { profile: program.profile, layers, destroy };
+  const ofKind = <Kind extends GpuLayer["kind"]>(kind: Kind, name: string) => {
+    const layer = Object.hasOwn(layers, name) ? layers[name] : undefined;
+    if (layer?.kind === kind) return layer as Extract<GpuLayer, { kind: Kind }>;
+    const offered = Object.keys(layers).filter((each) => layers[each]!.kind === kind);
+    throw noSuchLayer(plan, `${kind} layer "${name}"`, offered);
+  };
+  return {
+    profile: program.profile,
+    layers,
+    softmax: (name) => ofKind("softmax", name),
+    ffn: (name) => ofKind("ffn", name),
+    destroy,
+  };
 }
 
 /** @throws HireError HIRE-RUN-008 when the plan has no layer of that name. */
 export function requireLayer(plan: Plan, name: string) {
   const layer = Object.hasOwn(plan.layers, name) ? plan.layers[name] : undefined;
   if (layer) return layer;
-  throw new HireError({
+  throw noSuchLayer(plan, `layer "${name}"`, Object.keys(plan.layers));
+}
+
+function noSuchLayer({ model }: Plan, what: string, offered: readonly string[]): HireError {
+  return new HireError({
     code: "HIRE-RUN-008",
-    message: `"${plan.model}" has no layer "${name}"`,
-    fix: `Use one of: ${Object.keys(plan.layers).join(", ")}`,
+    message: `"${model}" has no ${what}`,
+    fix: offered.length > 0 ? `Use one of: ${offered.join(", ")}` : "Load the layer first, or take another model",
   });
 }

@@ -18,6 +18,7 @@ export interface SoftmaxBuffers {
 }
 
 export interface GpuSoftmax {
+  readonly kind: "softmax";
   readonly plan: SoftmaxPlan;
   /**
    * Encodes one launch of `batch` tokens into the caller's encoder; nothing is submitted and nothing is read back.
@@ -81,6 +82,7 @@ export async function createGpuSoftmax(
     pass.end();
   };
   return {
+    kind: plan.kind,
     plan,
     encode,
     run: (x) => runBatches(device, guard, name, plan, encode, x),

@@ -2,10 +2,11 @@
 // these to the model's own names and numbers.
 
 import { HireError } from "../errors.ts";
-import type { SoftmaxResult, WeightSource } from "../layer.ts";
+import type { FfnResult, SoftmaxResult, WeightSource } from "../layer.ts";
 import { readPack } from "../pack/read-pack.ts";
-import { asPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
+import { asPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
+import type { FfnBuffers, GpuFfn } from "./ffn.ts";
 import { loadModel, requireLayer } from "./model.ts";
 import { pickProgram } from "./program.ts";
 import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
@@ -13,7 +14,10 @@ import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
 /** What the types know of a softmax layer. */
 export type SoftmaxShape = Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch">;
 
-export type LayerShapes = Readonly<Record<string, SoftmaxShape>>;
+/** What the types know of a feed-forward; `rows` are its neurons. */
+export type FfnShape = Pick<FfnPlan, "kind" | "inputs" | "rows" | "outputs" | "dtype" | "k" | "batch">;
+
+export type LayerShapes = Readonly<Record<string, SoftmaxShape | FfnShape>>;
 
 declare const contents: unique symbol;
 
@@ -48,10 +52,40 @@ export interface TypedSoftmax<Shape extends SoftmaxShape> extends Pick<GpuSoftma
   createBuffers(): TypedBuffers<Shape>;
 }
 
+/** The caller's buffers of one launch of a feed-forward. */
+export interface TypedFfnBuffers<Shape extends FfnShape> extends FfnBuffers {
+  readonly x: BufferOf<"f32", readonly [Shape["batch"], Shape["inputs"]]>;
+  readonly output: BufferOf<"f32", readonly [Shape["batch"], Shape["outputs"]]>;
+  readonly groups: BufferOf<"u32", readonly [Shape["batch"], Shape["k"]]>;
+}
+
+/** What a feed-forward makes of each token, as `[tokens, outputs]`, and the groups that it took, as `[tokens, k]`. */
+export interface TypedFfnResult<Shape extends FfnShape> extends FfnResult {
+  readonly tokens: number;
+  readonly outputs: Shape["outputs"];
+  readonly k: Shape["k"];
+}
+
+export interface TypedFfn<Shape extends FfnShape> extends Pick<GpuFfn, "destroy"> {
+  readonly plan: FfnPlan & Shape;
+  /** As `GpuFfn.encode`: one launch of `batch` tokens on the caller's buffers. */
+  encode(encoder: GPUCommandEncoder, buffers: TypedFfnBuffers<Shape>): void;
+  /** As `GpuFfn.run`: any number of tokens, `x` is `[tokens, inputs]`. */
+  run(x: Float32Array): Promise<TypedFfnResult<Shape>>;
+  /** Buffers of the size that `encode` needs, for storage and copies; they are the caller's to destroy. */
+  createBuffers(): TypedFfnBuffers<Shape>;
+}
+
+export type TypedLayer<Shape> = Shape extends FfnShape
+  ? TypedFfn<Shape>
+  : Shape extends SoftmaxShape
+    ? TypedSoftmax<Shape>
+    : never;
+
 export interface TypedModel<Shapes extends LayerShapes> {
   /** The device profile whose kernels run. */
   readonly profile: string;
-  readonly layers: { readonly [Name in keyof Shapes]: TypedSoftmax<Shapes[Name]> };
+  readonly layers: { readonly [Name in keyof Shapes]: TypedLayer<Shapes[Name]> };
   /** Frees every buffer that the model owns; the device stays the caller's. */
   destroy(): void;
 }
@@ -105,7 +139,9 @@ export function typedLoader<const Shapes extends LayerShapes, Profile extends st
     const model = await loadModel(device, { plan, sources }, source, { profile, layers: names });
     const typed = Object.entries(model.layers).map(([name, layer]) => [
       name,
-      typedSoftmax(device, name, layer, programs[name]!.buffers),
+      layer.kind === "softmax"
+        ? typedSoftmax(device, name, layer, programs[name]!.buffers)
+        : typedFfn(device, name, layer, programs[name]!.buffers),
     ]);
     return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
   };
@@ -127,7 +163,7 @@ function findDifference({ layers }: Plan, shapes: LayerShapes): string | undefin
   if (found !== expected) return `its layers are ${found}, not ${expected}`;
   for (const [name, shape] of Object.entries(shapes)) {
     for (const [property, value] of Object.entries(shape)) {
-      const planned = layers[name]![property as keyof SoftmaxShape];
+      const planned = new Map(Object.entries(layers[name]!)).get(property);
       if (planned !== value) return `${property} of layer "${name}" is ${planned}, not ${value}`;
     }
   }
@@ -148,23 +184,47 @@ async function readSources(
   return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
+type Sizes = readonly { readonly name: string; readonly bytes: number }[];
+
+/** A function that creates a buffer of the layer by its name. */
+function bufferCreator(device: GPUDevice, layer: string, sizes: Sizes): (name: string) => GPUBuffer {
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+  return (name) => {
+    const { bytes } = sizes.find((each) => each.name === name)!;
+    return device.createBuffer({ label: `${layer}.${name}`, size: bytes, usage });
+  };
+}
+
 function typedSoftmax(
   device: GPUDevice,
   name: string,
   { plan, encode, run, destroy }: GpuSoftmax,
-  buffers: readonly { readonly name: string; readonly bytes: number }[],
+  sizes: Sizes,
 ): TypedSoftmax<SoftmaxShape> {
   const { k, inputs } = plan;
-  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
-  const create = (buffer: keyof SoftmaxBuffers) => {
-    const { bytes } = buffers.find((each) => each.name === buffer)!;
-    return device.createBuffer({ label: `${name}.${buffer}`, size: bytes, usage });
-  };
+  const create = bufferCreator(device, name, sizes);
   return {
     plan,
     encode,
     run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, k }),
     createBuffers: () => ({ x: create("x"), indices: create("indices"), values: create("values") }),
+    destroy,
+  };
+}
+
+function typedFfn(
+  device: GPUDevice,
+  name: string,
+  { plan, encode, run, destroy }: GpuFfn,
+  sizes: Sizes,
+): TypedFfn<FfnShape> {
+  const { k, inputs, outputs } = plan;
+  const create = bufferCreator(device, name, sizes);
+  return {
+    plan,
+    encode,
+    run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, outputs, k }),
+    createBuffers: () => ({ x: create("x"), output: create("output"), groups: create("groups") }),
     destroy,
   };
 }

@@ -28,7 +28,7 @@ export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
     compiled.set(key, { plan, sources: Object.fromEntries(sources) });
   }
   const { plan, sources } = compiled.get(key)!;
-  const layer = plan.layers[LAYER]!;
+  const layer = plan.layers[LAYER] as SoftmaxPlan;
   const data = caseData(softmaxCase);
   return { plan, sources, layer, data, weights: packed(layer, data) };
 }
@@ -36,7 +36,8 @@ export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
 /** Compiles layers whose weights carry the layers' own names. */
 export function compileLayers(layers: Readonly<Record<string, SoftmaxCase["layer"]>>) {
   const named = Object.entries(layers).map(([name, layer]) => [name, softmax({ ...layer, weight: name })]);
-  return compileModel(defineModel("case", Object.fromEntries(named)));
+  const { plan, files } = compileModel(defineModel("case", Object.fromEntries(named)));
+  return { plan: plan as Plan & { readonly layers: Readonly<Record<string, SoftmaxPlan>> }, files };
 }
 
 /** The packed tensors of one layer. */

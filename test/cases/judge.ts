@@ -1,6 +1,6 @@
 // Whether a backend's result for one token is right.
 
-import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { compare, type Expected, sorted } from "./oracle.ts";
 
 /** A backend's result for one token: `k` rows and their values. */
@@ -65,8 +65,12 @@ function wrongOrder(rows: readonly number[], values: readonly number[]): string[
   });
 }
 
+/** What selection works from; `rows` is the number of what is selected from. */
+export type Selecting = Pick<ScoredPlan, "estimator" | "candidates" | "rows" | "selection">;
+export type Chosen = Omit<Expected, "best" | "exactSlack">;
+
 /** Whether rounding the estimates could not change which rows are candidates: they are equal or well apart. */
-function estimatesDecideAlike({ estimator, candidates, rows }: SoftmaxPlan, expected: Expected): boolean {
+export function estimatesDecideAlike({ estimator, candidates, rows }: Selecting, expected: Chosen): boolean {
   // Exact scores are their own estimates, int8 estimates are the same everywhere, and of all rows all are candidates.
   if (estimator.kind === "dense" || estimator.activations === "int8" || candidates === rows) return true;
   const order = sorted([...expected.estimates.keys()], expected.estimates);
@@ -81,9 +85,9 @@ function estimatesDecideAlike({ estimator, candidates, rows }: SoftmaxPlan, expe
  * Selection by rounded scores. If no score is off by more than `slack`, neither is the n-th largest of any set of them,
  * so a row above a cut by more than twice that is taken, and one below it by more than that is not.
  */
-function wrongChoice(
-  plan: SoftmaxPlan,
-  expected: Expected,
+export function wrongChoice(
+  plan: Selecting,
+  expected: Chosen,
   rows: readonly number[],
   valueSlack: (row: number) => number,
 ): string[] {
@@ -115,7 +119,7 @@ function wrongChoice(
   ];
 }
 
-function slackOf({ estimateSlack }: Expected, rows: Iterable<number>): number {
+function slackOf({ estimateSlack }: Pick<Expected, "estimateSlack">, rows: Iterable<number>): number {
   let most = 0;
   // Rows of NaN or infinity have no slack: they are ordered by what they are.
   for (const row of rows) if (Number.isFinite(estimateSlack[row]!)) most = Math.max(most, estimateSlack[row]!);

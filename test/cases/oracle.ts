@@ -2,7 +2,7 @@
 // nothing with runtime/reference. It takes only the codes from the packer, because choosing them is the packer's task.
 
 import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
-import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import type { CaseData } from "./softmax-case.ts";
 
 /** Everything about one token. */
@@ -66,7 +66,7 @@ export function compare(a: number, b: number): number {
 }
 
 /** A dot product in float64, the sum of its terms' magnitudes, and what flushing subnormal numbers to 0 may change. */
-function dot(weights: Float32Array, x: Float32Array) {
+export function dot(weights: Float32Array, x: Float32Array) {
   let [sum, magnitude, tiny] = [0, 0, SMALLEST_NORMAL];
   for (let i = 0; i < x.length; i++) {
     const term = weights[i]! * x[i]!;
@@ -83,11 +83,12 @@ function isSubnormal(value: number): boolean {
 }
 
 /** gamma_n · magnitude (Higham, Accuracy and Stability of Numerical Algorithms, §3.1): n operations on each term. */
-function roundingOf(operations: number, magnitude: number): number {
+export function roundingOf(operations: number, magnitude: number): number {
   return ((operations * UNIT) / (1 - operations * UNIT)) * magnitude;
 }
 
-function quantizeRows(plan: SoftmaxPlan, rows: readonly Float32Array[]) {
+/** A function from a token to the estimated scores of rows that are quantized as the plan says. */
+export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
   const format = plan.estimator;
   if (format.kind !== "quantized") throw new Error("only quantized rows have codes");
   const padded = format.group * format.groups;

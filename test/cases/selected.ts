@@ -1,6 +1,6 @@
 // What a backend left in the buffer of survivors.
 
-import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import type { ScoredPlan } from "../../runtime/plan.ts";
 
 export function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(
   matrix: Values,
@@ -11,7 +11,7 @@ export function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(
 }
 
 /** The survivors of a token as the kernel left them, bucket by bucket, and the best of them by key. */
-export function selected({ selection: { buckets, keep }, candidates }: SoftmaxPlan, words: Uint32Array, token: number) {
+export function selected({ selection: { buckets, keep }, candidates }: ScoredPlan, words: Uint32Array, token: number) {
   const pairs = Array.from({ length: buckets * keep }, (_, i) => {
     const at = (token * buckets * keep + i) * 2;
     return { key: words[at]!, row: words[at + 1]! };

@@ -43,13 +43,18 @@ export interface CaseData {
 /** Makes the numbers of a case: the same ones on every machine. */
 export function caseData({ name, layer, tokens, weights: fillWeights, inputs: fillInputs }: SoftmaxCase): CaseData {
   const dtype = layer.dtype ?? "bf16";
-  const random = mulberry32([...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.codePointAt(0)!, 7));
+  const random = mulberry32(seedOf(name));
   const weights = filled(fillWeights, layer.rows, layer.inputs, random).map((value) => roundTo(value, dtype));
   const x = filled(fillInputs, tokens, layer.inputs, random);
   return { weights, weightBytes: encode(weights, dtype), x };
 }
 
-function filled(fill: Fill, rows: number, columns: number, random: Random): Float32Array {
+/** Numbers of a case follow from its name. */
+export function seedOf(name: string): number {
+  return [...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.codePointAt(0)!, 7);
+}
+
+export function filled(fill: Fill, rows: number, columns: number, random: Random): Float32Array {
   const data = new Float32Array(rows * columns);
   fill({ rows, columns, data }, random);
   return data;

@@ -39,7 +39,7 @@ export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): 
   const { layer: options } = softmaxCase;
   const model = defineModel("case", { [LAYER]: softmax({ ...options, weight: LAYER }) });
   const { plan, files } = emit(check({ model, sites: [] }), [profile]);
-  const layer = plan.layers[LAYER]!;
+  const layer = plan.layers[LAYER] as SoftmaxPlan;
   const program = plan.programs[0]!.layers[LAYER]!;
   const kernels = program.kernels.map(({ name, file }) => ({ name, source: files.get(file)! }));
   return { layer, program, kernels, ...numbersOf(softmaxCase, layer) };

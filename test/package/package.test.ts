@@ -70,7 +70,7 @@ const plan: Plan = compiled.plan;
 export async function go(bytes: Uint8Array): Promise<SoftmaxResult> {
   const device: NodeDevice = await requestNodeDevice("software");
   const loaded = await loadModel(device.device, { plan, sources: Object.fromEntries(compiled.files) }, readPack(bytes, plan));
-  return loaded.layers.head!.run(new Float32Array(4));
+  return loaded.softmax("head").run(new Float32Array(4));
 }
 // @ts-expect-error 5 bits are not offered
 import("hirec").then(({ quantized }) => quantized({ bits: 5 }));

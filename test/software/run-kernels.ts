@@ -2,7 +2,9 @@
 
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
 import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
-import { type CompiledCase, LAYER } from "../cases/compile-case.ts";
+import type { WeightSource } from "../../runtime/layer.ts";
+import type { LayerPlan, Plan } from "../../runtime/plan.ts";
+import { LAYER } from "../cases/compile-case.ts";
 
 /** Bits that no launch may depend on: NaN as a float, larger than any row as a number. */
 const GARBAGE = 0xfff0_dead;
@@ -14,7 +16,17 @@ const GARBAGE = 0xfff0_dead;
  */
 export async function runKernels(
   device: GPUDevice,
-  { plan, sources, layer, weights }: CompiledCase,
+  {
+    plan,
+    sources,
+    layer,
+    weights,
+  }: {
+    readonly plan: Plan;
+    readonly sources: Readonly<Record<string, string>>;
+    readonly layer: LayerPlan;
+    readonly weights: WeightSource;
+  },
   profile: string,
   x: Float32Array,
 ): Promise<ReadonlyMap<string, Uint32Array>> {

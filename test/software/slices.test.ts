@@ -5,6 +5,7 @@ import { PROFILES } from "../../compiler/profiles.ts";
 import { quantized } from "../../dsl/index.ts";
 import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import type { SoftmaxPlan } from "../../runtime/plan.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
 import { LAYER, packed } from "../cases/compile-case.ts";
 import { integers } from "../cases/fills.ts";
@@ -45,13 +46,13 @@ test.each(grid)(
       exact: each.exact,
     });
 
-    const softmaxPlan = sliced.plan.layers[LAYER]!;
+    const softmaxPlan = sliced.plan.layers[LAYER] as SoftmaxPlan;
     const weights = packed(softmaxPlan, data);
     const reference = await (await createReferenceSoftmax(LAYER, softmaxPlan, weights)).run(data.x);
     const results = [];
     for (const compiled of [whole, sliced]) {
       const model = await loadModel(software.device, compiled, weights);
-      results.push(await model.layers[LAYER]!.run(data.x));
+      results.push(await model.softmax(LAYER).run(data.x));
       model.destroy();
     }
     expect(results[1]!.indices).toEqual(reference.indices);

@@ -60,7 +60,7 @@ test("a device without subgroups runs webgpu-default with the same results", asy
   expect(plain.features.has("subgroups")).toBe(false);
   const loaded = await loadModel(plain, compiled, compiled.weights);
   expect(loaded.profile).toBe("webgpu-default");
-  expect(numbers(await loaded.layers[LAYER]!.run(compiled.data.x))).toEqual(numbers(wanted));
+  expect(numbers(await loaded.softmax(LAYER).run(compiled.data.x))).toEqual(numbers(wanted));
   await expectRefusal(
     loadModel(plain, compiled, compiled.weights, { profile: "webgpu-subgroups" }),
     "HIRE-RUN-006",
@@ -73,7 +73,7 @@ test("a device without subgroups runs webgpu-default with the same results", asy
 
 test("fewer tokens than a batch, whole batches, and a batch and a part give each token the same", async () => {
   for (const tokens of [1, 2, 3, 4, 6, 7, 10]) {
-    const found = await model.layers[LAYER]!.run(compiled.data.x.subarray(0, tokens * inputs));
+    const found = await model.softmax(LAYER).run(compiled.data.x.subarray(0, tokens * inputs));
     expect(found.indices.length).toBe(tokens * k);
     expect(numbers(found)).toEqual(firstTokens(tokens));
   }
@@ -83,7 +83,7 @@ test("calls that overlap each get their own result", async () => {
   const x = compiled.data.x;
   const results = await Promise.all(
     Array.from({ length: 12 }, (_, i) =>
-      model.layers[LAYER]!.run(x.subarray((i % 8) * inputs, ((i % 8) + 1 + (i % 3)) * inputs)),
+      model.softmax(LAYER).run(x.subarray((i % 8) * inputs, ((i % 8) + 1 + (i % 3)) * inputs)),
     ),
   );
   results.forEach((result, i) => {
@@ -96,8 +96,8 @@ test("calls that overlap each get their own result", async () => {
 test("running again gives the same bits, for scores that are rounded too", async () => {
   const rounded = compileCase({ ...CASE, name: "rounded", weights: normals, inputs: normals, comparison: "rounded" });
   const loaded = await loadModel(device, rounded, rounded.weights);
-  const first = await loaded.layers[LAYER]!.run(rounded.data.x);
-  for (let i = 0; i < 3; i++) expect(bits(await loaded.layers[LAYER]!.run(rounded.data.x))).toEqual(bits(first));
+  const first = await loaded.softmax(LAYER).run(rounded.data.x);
+  for (let i = 0; i < 3; i++) expect(bits(await loaded.softmax(LAYER).run(rounded.data.x))).toEqual(bits(first));
   loaded.destroy();
 });
 
@@ -108,8 +108,8 @@ test("what scratch and result buffers held before does not matter", async () => 
     expect([...buffers.get("indices")!]).toEqual(firstTokens(batch).indices);
   }
   // A token of NaN leaves the largest keys behind, in the layer's own scratch.
-  await model.layers[LAYER]!.run(new Float32Array(batch * inputs).fill(Number.NaN));
-  expect(numbers(await model.layers[LAYER]!.run(x))).toEqual(firstTokens(batch));
+  await model.softmax(LAYER).run(new Float32Array(batch * inputs).fill(Number.NaN));
+  expect(numbers(await model.softmax(LAYER).run(x))).toEqual(firstTokens(batch));
 });
 
 describe("with the caller's buffers and encoder", () => {
@@ -120,7 +120,7 @@ describe("with the caller's buffers and encoder", () => {
       values: filled(new Float32Array(batch * k + 5).fill(77)),
     };
     const encoder = device.createCommandEncoder();
-    model.layers[LAYER]!.encode(encoder, buffers);
+    model.softmax(LAYER).encode(encoder, buffers);
     expect((await readBack(buffers.indices))[0], "nothing runs before it is submitted").toBe(77);
     device.queue.submit([encoder.finish()]);
     const expected = firstTokens(batch);
@@ -151,8 +151,8 @@ describe("with the caller's buffers and encoder", () => {
       filled(new Uint32Array(words)),
     ) as [GPUBuffer, GPUBuffer, GPUBuffer, GPUBuffer];
     const encoder = device.createCommandEncoder();
-    chain.layers.first!.encode(encoder, { x, indices, values });
-    chain.layers.second!.encode(encoder, { x: values, indices: chained, values: result });
+    chain.softmax("first").encode(encoder, { x, indices, values });
+    chain.softmax("second").encode(encoder, { x: values, indices: chained, values: result });
     device.queue.submit([encoder.finish()]);
 
     const reference = async (name: "first" | "second", x: Float32Array) =>
@@ -175,37 +175,37 @@ describe("with the caller's buffers and encoder", () => {
       const small = filled(new Uint32Array(right[name].size / 4 - 1));
       const other = device.createBuffer({ size: right[name].size, usage: COPY_DST });
       for (const wrong of [small, other]) {
-        const error = thrownBy(() => model.layers[LAYER]!.encode(encoder, { ...right, [name]: wrong }));
+        const error = thrownBy(() => model.softmax(LAYER).encode(encoder, { ...right, [name]: wrong }));
         expect(error.code).toBe("HIRE-RUN-002");
         expect(error.message).toContain(`Buffer "${name}" of layer "${LAYER}"`);
       }
     }
-    model.layers[LAYER]!.encode(encoder, right);
+    model.softmax(LAYER).encode(encoder, right);
   });
 });
 
 test.each([0, 1, inputs - 1, inputs + 1])(
   "an input of %i numbers is refused, since it is no whole number of tokens",
   async (length) => {
-    await expectRefusal(model.layers[LAYER]!.run(new Float32Array(length)), "HIRE-RUN-002", `has ${length} numbers`);
+    await expectRefusal(model.softmax(LAYER).run(new Float32Array(length)), "HIRE-RUN-002", `has ${length} numbers`);
   },
 );
 
 test("running a layer whose buffers are destroyed is refused instead of returning zeros", async () => {
   const loaded = await loadModel(device, compiled, compiled.weights);
   loaded.destroy();
-  await expectRefusal(loaded.layers[LAYER]!.run(compiled.data.x), "HIRE-RUN-004", `running layer "${LAYER}"`);
+  await expectRefusal(loaded.softmax(LAYER).run(compiled.data.x), "HIRE-RUN-004", `running layer "${LAYER}"`);
   // The refusal is this call's alone.
-  expect(numbers(await model.layers[LAYER]!.run(compiled.data.x))).toEqual(numbers(wanted));
+  expect(numbers(await model.softmax(LAYER).run(compiled.data.x))).toEqual(numbers(wanted));
 });
 
 test("a lost device is reported by the call that meets it and by every later one", async () => {
   const own = await requestNodeDevice("software");
   const loaded = await loadModel(own.device, compiled, compiled.weights);
-  const running = loaded.layers[LAYER]!.run(compiled.data.x);
+  const running = loaded.softmax(LAYER).run(compiled.data.x);
   own.close();
   await expectRefusal(running, "HIRE-RUN-005", "lost");
-  await expectRefusal(loaded.layers[LAYER]!.run(compiled.data.x), "HIRE-RUN-005", "lost");
+  await expectRefusal(loaded.softmax(LAYER).run(compiled.data.x), "HIRE-RUN-005", "lost");
 });
 
 test("a source broken by hand is refused with its kernel, file and line", async () => {

@@ -2,18 +2,19 @@
 
 import type { LaunchPlan } from "../../../runtime/plan.ts";
 import { formatBytes } from "../report.ts";
-import type { LayerExplanation, ModelExplanation, ProgramExplanation, Reads } from "./model.ts";
+import type { Reads } from "../../reads.ts";
+import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
 export function formatModel({ model, spec, layers }: ModelExplanation): string {
   return [`${model}, from ${spec}`, ...layers.map(formatLayer)].join("\n\n");
 }
 
 function formatLayer(layer: LayerExplanation): string {
-  const { rows, inputs, dtype, k, batch, weightBytes, programs } = layer;
+  const { batch, weightBytes, programs } = layer;
   const sections = [
     [
       `layer ${layer.layer}`,
-      fact("computes", `${layer.kind}: the ${k} best of ${rows} rows × ${inputs} inputs, ${dtype}`),
+      fact("computes", computes(layer)),
       fact("estimator", estimator(layer)),
       fact("selection", selection(layer)),
       ...recall(layer),
@@ -28,6 +29,14 @@ function formatLayer(layer: LayerExplanation): string {
 
 function fact(name: string, value: string): string {
   return `  ${name.padEnd(10)} ${value}`;
+}
+
+function computes({ kind, k, rows, inputs, outputs, gated, group, dtype }: LayerExplanation): string {
+  if (!group) return `${kind}: the ${k} best of ${rows} rows × ${inputs} inputs, ${dtype}`;
+  const { size, count, common } = group;
+  const matrices = gated ? "gate, up and down" : "up and down";
+  const always = common > 0 ? ` and ${common} common ones` : "";
+  return `${kind}: the ${k} best of ${count} groups of ${size} neurons${always}, ${inputs} -> ${rows} -> ${outputs}, ${matrices}, ${dtype}`;
 }
 
 function estimator({ estimator, scoredBitsPerWeight }: LayerExplanation): string {

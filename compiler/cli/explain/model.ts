@@ -1,6 +1,8 @@
 // What a plan means, per layer and as data: what is read against the dense layer, what it needs, what it promises.
 
-import type { EstimatorPlan, KernelPlan, Plan, Program, SelectionPlan, SoftmaxPlan } from "../../../runtime/plan.ts";
+import type { EstimatorPlan, FfnPlan, KernelPlan, LayerPlan, Plan, Program, SelectionPlan } from "../../../runtime/plan.ts";
+import { weightTensors } from "../../../runtime/pack/weight-tensors.ts";
+import { type Reads, readsOf } from "../../reads.ts";
 
 export interface ModelExplanation {
   readonly model: string;
@@ -10,12 +12,16 @@ export interface ModelExplanation {
 
 export interface LayerExplanation {
   readonly layer: string;
-  readonly kind: SoftmaxPlan["kind"];
+  readonly kind: LayerPlan["kind"];
   readonly inputs: number;
   readonly rows: number;
-  readonly dtype: SoftmaxPlan["dtype"];
-  /** Name of the tensor in the weights file. */
-  readonly weight: string;
+  /** Of a feed-forward. */
+  readonly outputs?: number;
+  readonly gated?: boolean;
+  readonly group?: FfnPlan["group"];
+  readonly dtype: LayerPlan["dtype"];
+  /** Names of the tensors in the weights file. */
+  readonly weights: readonly string[];
   readonly k: number;
   readonly candidates: number;
   readonly batch: number;
@@ -23,7 +29,7 @@ export interface LayerExplanation {
   /** Bits that the scored copy holds per weight, with scales and padding. */
   readonly scoredBitsPerWeight: number;
   readonly selection: SelectionPlan & {
-    /** Rows per token that survive the first stage, at most. */
+    /** Rows, or groups, per token that survive the first stage, at most. */
     readonly survivors: number;
   };
   /** At batch 1 and at the layer's batch. */
@@ -31,18 +37,6 @@ export interface LayerExplanation {
   /** Bytes of the packed tensors, all of which lie on the device. */
   readonly weightBytes: number;
   readonly programs: readonly ProgramExplanation[];
-}
-
-/** Weight bytes that one launch reads. */
-export interface Reads {
-  readonly batch: number;
-  readonly score: number;
-  /** Exact rows, when no two tokens share a candidate; fewer otherwise. */
-  readonly rescore: number;
-  readonly total: number;
-  readonly dense: number;
-  /** How many times fewer bytes than the dense layer; below 1 it reads more. */
-  readonly ratio: number;
 }
 
 export interface ProgramExplanation {
@@ -63,32 +57,35 @@ export function explainModel(plan: Plan): ModelExplanation {
   return { model: plan.model, spec: plan.spec, layers };
 }
 
-function explainLayer(name: string, layer: SoftmaxPlan, programs: readonly Program[]): LayerExplanation {
-  const { kind, inputs, rows, dtype, weight, k, candidates, batch, estimator, selection, bytes } = layer;
+function explainLayer(name: string, layer: LayerPlan, programs: readonly Program[]): LayerExplanation {
+  const { kind, inputs, rows, dtype, k, candidates, batch, estimator, selection, bytes } = layer;
   return {
     layer: name,
     kind,
     inputs,
     rows,
+    ...(layer.kind === "ffn" && { outputs: layer.outputs, gated: layer.gated, group: layer.group }),
     dtype,
-    weight,
+    weights: weightTensors(layer).map((tensor) => tensor.name),
     k,
     candidates,
     batch,
     estimator,
-    scoredBitsPerWeight: (bytes.score * 8) / (rows * inputs),
-    selection: { ...selection, survivors: Math.min(rows, selection.buckets * selection.keep) },
-    reads: [...new Set([1, batch])].map((tokens) => reads(layer, tokens)),
+    scoredBitsPerWeight: (bytes.score * 8) / (scoredRows(layer) * inputs),
+    selection: { ...selection, survivors: Math.min(choices(layer), selection.buckets * selection.keep) },
+    reads: [...new Set([1, batch])].map((tokens) => readsOf(layer, tokens)),
     weightBytes: layer.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
     programs: programs.map((program) => explainProgram(name, program)),
   };
 }
 
-function reads({ rows, candidates, bytes }: SoftmaxPlan, batch: number): Reads {
-  // However many tokens ask, a row is read at most once per launch from device memory.
-  const rescore = Math.min(batch, rows / candidates) * bytes.rescore;
-  const total = bytes.score + rescore;
-  return { batch, score: bytes.score, rescore, total, dense: bytes.dense, ratio: bytes.dense / total };
+/** What is selected from. */
+function choices({ rows, group }: LayerPlan): number {
+  return group ? group.count - group.common : rows;
+}
+
+function scoredRows({ rows, group }: LayerPlan): number {
+  return group ? rows - group.common * group.size : rows;
 }
 
 function explainProgram(layer: string, { profile, target, layers }: Program): ProgramExplanation {

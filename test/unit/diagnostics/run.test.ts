@@ -155,7 +155,7 @@ describe("a device that cannot run the model, or stops running it", () => {
   test("HIRE-RUN-002 for an x that is not whole tokens, or no Float32Array", async () => {
     const model = await load();
     const message = 'The input of layer "head" has 65 numbers, which is not a whole number of tokens of 64';
-    const head = model.layers.head!;
+    const head = model.softmax("head");
     expect(await problemOf(() => head.run(new Float32Array(65)))).toMatchObject({ code: "HIRE-RUN-002", message });
     expect((await problemOf(() => head.run(new Float32Array(0)))).message).toContain("has 0 numbers");
     for (const x of [undefined, null, new Float64Array(INPUTS), new Array(INPUTS).fill(0)]) {
@@ -179,7 +179,7 @@ describe("a device that cannot run the model, or stops running it", () => {
       [{ x, indices: small }, '"indices" of layer "head" has 8 bytes and usage 128, but needs 16 bytes and STORAGE'],
       [{ x, indices: other }, '"indices" of layer "head" has 16 bytes and usage 8, but needs 16 bytes and STORAGE'],
     ] as const) {
-      const work = () => model.layers.head!.encode(device.createCommandEncoder(), buffers as never);
+      const work = () => model.softmax("head").encode(device.createCommandEncoder(), buffers as never);
       const { code, message } = await problemOf(work);
       expect(code).toBe("HIRE-RUN-002");
       expect(message).toContain(says);
@@ -213,7 +213,7 @@ describe("a device that cannot run the model, or stops running it", () => {
   test("HIRE-RUN-004 says what was refused, and while doing what", async () => {
     const model = await load();
     model.destroy();
-    const { code, message } = await problemOf(() => model.layers.head!.run(new Float32Array(INPUTS)));
+    const { code, message } = await problemOf(() => model.softmax("head").run(new Float32Array(INPUTS)));
     expect(code).toBe("HIRE-RUN-004");
     expect(message).toMatch(/^The device refused a command while running layer "head": .*"head\.\w+".* destroyed/);
     // A message is one line and ends without a full stop; the fix follows it.
@@ -224,7 +224,7 @@ describe("a device that cannot run the model, or stops running it", () => {
     const { device, close } = await requestNullDevice();
     const model = await load({}, device);
     close();
-    expect(await problemOf(() => model.layers.head!.run(new Float32Array(INPUTS)))).toMatchObject({
+    expect(await problemOf(() => model.softmax("head").run(new Float32Array(INPUTS)))).toMatchObject({
       code: "HIRE-RUN-005",
       message: expect.stringMatching(/^The device was lost while running layer "head": ./),
     });

@@ -5,7 +5,7 @@ import { compileModel } from "../../../compiler/index.ts";
 import { defineModel, dense, quantized, softmax } from "../../../dsl/index.ts";
 import { type NodeDevice, requestNullDevice } from "../../../runtime/node/device.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
-import { type CompiledParts, type LayerShapes, typedLoader } from "../../../runtime/webgpu/typed-model.ts";
+import { type CompiledParts, type SoftmaxShape, typedLoader } from "../../../runtime/webgpu/typed-model.ts";
 import { failureOf } from "./failure.ts";
 
 const shape = { inputs: 64, rows: 256, weight: "w", k: 4, batch: 2 } as const;
@@ -28,8 +28,10 @@ beforeAll(async () => {
 });
 afterAll(() => node.close());
 
-const load = (compiled: Partial<CompiledParts> = {}, expected: LayerShapes = shapes, options = {}) =>
-  typedLoader<LayerShapes, string>(expected)(node.device, { plan, sources, ...compiled }, weights, options);
+type Heads = Readonly<Record<string, SoftmaxShape>>;
+
+const load = (compiled: Partial<CompiledParts> = {}, expected: Heads = shapes, options = {}) =>
+  typedLoader<Heads, string>(expected)(node.device, { plan, sources, ...compiled }, weights, options);
 
 test("results say how many tokens there are and how many rows each has", async () => {
   const model = await load();

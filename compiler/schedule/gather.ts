@@ -1,0 +1,72 @@
+// What the neurons of the candidate groups add to the result: one workgroup per group.
+
+import type { BindingPlan, FfnPlan, KernelPlan } from "../../runtime/plan.ts";
+import { binding, chosenBinding, inputBinding } from "./buffers.ts";
+import { array, type Context, dtypeChoices, kernel } from "./kernel.ts";
+import { gatherShape, groupConstants, groupScore } from "./groups.ts";
+import { groupSlices, launchesOf } from "./slices.ts";
+
+/** Invocations of a gathering workgroup; in CUDA as many warps as share the neurons of a group, at most 8. */
+const LANES = 256;
+const LANES_PER_WARP = 32;
+
+/** Rows of a group that are multiplied at a time. */
+const MOST_TEAMS = 8;
+
+export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
+  const { layer, profile } = context;
+  const { batch, inputs, gated, group, activation } = layer;
+  const shape = gatherShape(layer);
+  const cuda = profile.target === "cuda";
+  const teams = Math.min(MOST_TEAMS, 2 ** Math.ceil(Math.log2(group.size)));
+  const lanes = cuda ? LANES_PER_WARP * teams : LANES;
+  const launches = launchesOf(groupSlices(layer, profile), (groups) => [groups, 1, 1]);
+  const sliced = launches.length > 1;
+
+  const { shape: bundles } = layer.tensors.find(({ role }) => role === "bundles")!;
+  const bindings: BindingPlan[] = [
+    inputBinding(layer),
+    binding("slots", "read", "array<u32>", `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`),
+    binding("bundles", "read", "array<vec4<u32>>", `[${bundles.join(", ")}] ${layer.dtype}: ${gated ? "gate, up" : "up"} and down row of each neuron`),
+    chosenBinding(layer, "read_write"),
+    binding("partials", "read_write", "array<vec4<f32>>", `[${batch}, ${shape.slots}, ${shape.outputQuads}] what each group adds`),
+  ];
+  if (sliced) bindings.push(binding("first_group", "uniform", "u32", "of the slice of this launch"));
+  const score = groupScore(group);
+  return kernel(context, {
+    stem: "gather",
+    workgroupSize: lanes,
+    launches,
+    bindings,
+    variables: [
+      array("dots", "f32", batch * group.size, 4),
+      array("hidden", "f32", batch * group.size, 4),
+      array("working", "u32", group.size, 4),
+      ...(cuda ? [] : [array("partial", "f32", lanes, 4)]),
+    ],
+    constants: {
+      LANES: lanes,
+      LANES_PER_ROW: lanes / teams,
+      TEAMS: teams,
+      BATCH: batch,
+      INPUTS: inputs,
+      ROWS: layer.rows,
+      ...groupConstants(layer),
+      CANDIDATES: layer.candidates,
+      SLOTS: shape.slots,
+      CHUNKS: shape.inputChunks,
+      OUTPUT_CHUNKS: shape.outputChunks,
+      BUNDLE_CHUNKS: shape.bundleChunks,
+      QUADS_PER_CHUNK: shape.quadsPerChunk,
+    },
+    choices: {
+      gated,
+      sliced,
+      guarded: inputs < shape.inputChunks * shape.quadsPerChunk * 4,
+      wholeGroups: layer.rows % group.size === 0,
+      ...score.choices,
+      ...dtypeChoices(layer),
+    },
+    functions: { activation, ...score.functions },
+  });
+}

@@ -1,0 +1,135 @@
+// What a feed-forward layer means, in float64 and with nothing clever: the oracle of every backend, and a device of its own
+// (`--device reference`). It reads packed tensors by the layout that the plan states, and shares no code with the packer
+// or the kernels.
+
+import { type FfnResult, tokenCount, type WeightSource } from "../layer.ts";
+import type { FfnPlan, GroupPlan } from "../plan.ts";
+import { evaluateScalar } from "../scalar.ts";
+import { estimateRows, firstScored } from "./estimates.ts";
+import { readNumbers } from "./numbers.ts";
+import { sortRows } from "./order.ts";
+import { dotRows, readExactRows } from "./softmax.ts";
+
+export interface ReferenceFfn {
+  readonly plan: FfnPlan;
+  /** @param x `[tokens, inputs]`. */
+  run(x: Float32Array): Promise<FfnResult & { readonly output: Float64Array }>;
+  /** What the stages before the exact scores do with one token, `[inputs]`. */
+  select(x: Float32Array): GroupSelection;
+  /** What one token gets, `[outputs]`, when these groups and the common ones are computed, and no others. */
+  compute(x: Float32Array, groups: readonly number[]): Float64Array;
+}
+
+export interface GroupSelection {
+  /** Estimated score of every group, `[groups]`; common groups have none. */
+  readonly estimates: Float64Array;
+  /** Groups that survive the first stage, bucket by bucket. */
+  readonly survivors: readonly number[];
+  /** The best of those, best first. */
+  readonly candidates: readonly number[];
+}
+
+export async function createReferenceFfn(name: string, plan: FfnPlan, weights: WeightSource): Promise<ReferenceFfn> {
+  const data = new Map<string, DataView>();
+  for (const tensor of plan.tensors) {
+    const bytes = await weights(tensor);
+    data.set(tensor.role, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  }
+  const { group, rows, inputs, outputs, k, candidates, estimator, selection } = plan;
+  const isInteger = estimator.kind !== "dense" && estimator.activations === "int8";
+  const estimate =
+    estimator.kind === "dense" ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
+  const activation = evaluateScalar(plan.activation);
+  const matrices = readBundles(plan, data.get("bundles")!);
+  const membersOf = (index: number) =>
+    Array.from({ length: Math.min(group.size, rows - index * group.size) }, (_, i) => index * group.size + i);
+  const selectable = Array.from({ length: group.count - group.common }, (_, i) => group.common + i);
+
+  const select = (x: Float32Array): GroupSelection => {
+    const ofRows = estimate(x);
+    const estimates = new Float64Array(group.count);
+    // Where rows are scored alike on every backend, groups are added up alike.
+    const add = groupScore(group, isInteger ? Math.fround : (value) => value);
+    for (const index of selectable) estimates[index] = add(membersOf(index).map((row) => ofRows[row]!));
+    const survivors: number[] = [];
+    for (let bucket = 0; bucket < selection.buckets; bucket++) {
+      const members = selectable.filter((index) => (index - group.common) % selection.buckets === bucket);
+      survivors.push(...sortRows(members, estimates).slice(0, selection.keep));
+    }
+    return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, candidates) };
+  };
+
+  const preActivation = (row: number, x: Float32Array) => dot(matrices[plan.gated ? "gate" : "up"](row), x);
+
+  const compute = (x: Float32Array, groups: readonly number[]): Float64Array => {
+    const output = new Float64Array(outputs);
+    const common = Array.from({ length: group.common }, (_, i) => i);
+    for (const row of [...common, ...groups].flatMap(membersOf)) {
+      let hidden = activation(preActivation(row, x));
+      // What is zero adds nothing, whatever it would be multiplied with.
+      if (hidden === 0) continue;
+      if (plan.gated) hidden *= dot(matrices.up(row), x);
+      if (hidden === 0) continue;
+      const down = matrices.down(row);
+      for (let i = 0; i < outputs; i++) output[i]! += hidden * down[i]!;
+    }
+    return output;
+  };
+
+  const exactScore = groupScore(group, (value) => value);
+  return {
+    plan,
+    select,
+    compute,
+    run: async (x) => {
+      const tokens = tokenCount(name, plan, x);
+      const output = new Float64Array(tokens * outputs);
+      const groups = new Uint32Array(tokens * k);
+      for (let token = 0; token < tokens; token++) {
+        const one = x.subarray(token * inputs, (token + 1) * inputs);
+        const chosen = [...select(one).candidates];
+        const scores = new Float64Array(group.count);
+        for (const index of chosen) scores[index] = exactScore(membersOf(index).map((row) => preActivation(row, one)));
+        const best = sortRows(chosen, scores).slice(0, k);
+        groups.set(best, token * k);
+        output.set(compute(one, best), token * outputs);
+      }
+      return { output, groups };
+    },
+  };
+}
+
+/** Exact scores of the rows that are scored. */
+function scoredRows(plan: FfnPlan, read: ReturnType<typeof readExactRows>) {
+  const score = dotRows(plan, read);
+  const rows = Array.from({ length: plan.rows - firstScored(plan) }, (_, i) => firstScored(plan) + i);
+  return (x: Float32Array) => score(x, rows);
+}
+
+/** What orders a group, from the scores of its neurons. @param round what becomes of each intermediate result. */
+function groupScore({ score }: GroupPlan, round: (value: number) => number): (scores: readonly number[]) => number {
+  if (score === "max") return (scores) => (scores.some(Number.isNaN) ? Number.NaN : Math.max(...scores));
+  const term = {
+    sum: (value: number) => value,
+    l2: (value: number) => value * value,
+    of: typeof score === "string" ? Number : evaluateScalar(score),
+  }[typeof score === "string" ? score : "of"];
+  return (scores) => scores.reduce((sum, value) => round(sum + round(term(value))), 0);
+}
+
+/** Rows of the three matrices by neuron, out of its bundle. */
+function readBundles({ inputs, outputs, dtype, gated }: FfnPlan, view: DataView) {
+  const width = dtype === "f32" ? 4 : 2;
+  const padded = (elements: number) => Math.ceil((elements * width) / 16) * 16;
+  const up = gated ? padded(inputs) : 0;
+  const down = up + padded(inputs);
+  const bundle = down + padded(outputs);
+  const number = readNumbers(view, dtype);
+  const rowAt = (offset: number, length: number) => (row: number) =>
+    Float64Array.from({ length }, (_, i) => number(row * bundle + offset + i * width));
+  return { gate: rowAt(0, inputs), up: rowAt(up, inputs), down: rowAt(down, outputs) };
+}
+
+function dot(row: Float64Array, x: Float32Array): number {
+  return row.reduce((sum, weight, i) => sum + weight * x[i]!, 0);
+}

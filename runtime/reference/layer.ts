@@ -1,0 +1,17 @@
+// A layer of any kind in float64.
+
+import type { LayerResult, WeightSource } from "../layer.ts";
+import type { LayerPlan } from "../plan.ts";
+import { createReferenceFfn } from "./ffn.ts";
+import { createReferenceSoftmax } from "./softmax.ts";
+
+export interface ReferenceLayer {
+  /** @param x `[tokens, inputs]`. */
+  run(x: Float32Array): Promise<LayerResult>;
+}
+
+export function createReference(name: string, plan: LayerPlan, weights: WeightSource): Promise<ReferenceLayer> {
+  return plan.kind === "softmax"
+    ? createReferenceSoftmax(name, plan, weights)
+    : createReferenceFfn(name, plan, weights);
+}

@@ -1,0 +1,210 @@
+// What every layer does on a WebGPU device, whatever it computes: kernels compiled, weights uploaded, launches encoded on
+// the caller's buffers, and tokens run in batches.
+
+import { HireError } from "../errors.ts";
+import { readWeights, tokenCount, type WeightSource } from "../layer.ts";
+import type { BufferPlan, LayerPlan, LayerProgram } from "../plan.ts";
+import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
+import { createGuard, type Guard } from "./guard.ts";
+import { type CompiledKernel, compileKernel } from "./program.ts";
+
+/** The caller's buffers of one launch, by the names that the plan gives them. */
+export type ExternalBuffers = Readonly<Record<string, GPUBuffer>>;
+
+export interface DeviceLayer {
+  /** Encodes one launch of `batch` tokens into the caller's encoder; nothing is submitted and nothing is read back. */
+  encode(encoder: GPUCommandEncoder, external: ExternalBuffers): void;
+  /**
+   * Runs any number of tokens, `batch` per launch, and reads back what the layer returns.
+   * @param x `[tokens, inputs]`.
+   * @returns the bytes of every output by name, token by token.
+   */
+  run(x: Float32Array): Promise<Readonly<Record<string, ArrayBuffer>>>;
+  /** Frees every buffer that the layer owns. */
+  destroy(): void;
+}
+
+/**
+ * Compiles a layer's kernels and uploads its weights.
+ * @throws HireError HIRE-RUN-003 when the device refuses a kernel, -004 when it cannot hold the weights,
+ * HIRE-PACK-006 when the weights are not those of the plan.
+ */
+export async function createDeviceLayer(
+  device: GPUDevice,
+  name: string,
+  plan: LayerPlan,
+  program: LayerProgram,
+  sources: (file: string) => string,
+  weights: WeightSource,
+): Promise<DeviceLayer> {
+  const kernels = await Promise.all(
+    program.kernels.map((kernel) => compileKernel(device, kernel, sources(kernel.file))),
+  );
+  const guard = createGuard(device);
+  const owned = await guard.issue(`allocating layer "${name}"`, () => allocate(device, name, program));
+  const destroy = () => {
+    for (const buffer of Object.values(owned).flat()) buffer.destroy();
+  };
+  try {
+    for (const tensor of plan.tensors) {
+      const data = await readWeights(weights, tensor);
+      const { slices = [tensor.bytes] } = program.buffers.find(({ name }) => name === tensor.role)!;
+      await guard.issue(`uploading "${tensor.name}"`, () => uploadSlices(device, owned[tensor.role]!, slices, data));
+    }
+  } catch (thrown) {
+    destroy();
+    throw thrown;
+  }
+
+  const encode = (encoder: GPUCommandEncoder, external: ExternalBuffers) => {
+    for (const buffer of program.buffers) checkExternal(name, buffer, external);
+    const buffersOf = (launch: number) => (buffer: string) =>
+      external[buffer] ?? owned[buffer]![Math.min(launch, owned[buffer]!.length - 1)]!;
+    const pass = encoder.beginComputePass({ label: name });
+    for (const { plan: kernel, pipeline, layout } of kernels) {
+      pass.setPipeline(pipeline);
+      kernel.launches.forEach(({ workgroups }, launch) => {
+        pass.setBindGroup(0, bindGroup(device, kernel, layout, buffersOf(launch)));
+        pass.dispatchWorkgroups(...workgroups);
+      });
+    }
+    pass.end();
+  };
+  return { encode, run: (x) => runBatches(device, guard, name, plan, program, encode, x), destroy };
+}
+
+/**
+ * The buffers that the layer owns, by name: weights and scratch, of which the sliced have one buffer per launch, and the
+ * uniforms that tell a launch its slice.
+ */
+function allocate(device: GPUDevice, layer: string, { buffers, kernels }: LayerProgram): Record<string, GPUBuffer[]> {
+  const create = (name: string, bytes: number, usage: number) =>
+    device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage: usage | BUFFER_USAGE.COPY_DST });
+  const owned: Record<string, GPUBuffer[]> = {};
+  for (const { name, role, bytes, slices } of buffers) {
+    if (role !== "weight" && role !== "scratch") continue;
+    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, BUFFER_USAGE.STORAGE));
+  }
+  for (const { bindings, launches } of kernels) {
+    const uniform = bindings.find(({ access }) => access === "uniform");
+    if (!uniform) continue;
+    owned[uniform.name] = launches.map(({ first = 0 }) => {
+      const buffer = create(uniform.name, 4, BUFFER_USAGE.UNIFORM);
+      device.queue.writeBuffer(buffer, 0, new Uint32Array([first]));
+      return buffer;
+    });
+  }
+  return owned;
+}
+
+function bindGroup(
+  device: GPUDevice,
+  { name, bindings }: CompiledKernel["plan"],
+  layout: GPUBindGroupLayout,
+  bufferOf: (name: string) => GPUBuffer,
+): GPUBindGroup {
+  return device.createBindGroup({
+    label: name,
+    layout,
+    entries: bindings.map((each, binding) => ({ binding, resource: { buffer: bufferOf(each.name) } })),
+  });
+}
+
+/** Cuts the tokens into launches; all are submitted before the one wait for the results. */
+async function runBatches(
+  device: GPUDevice,
+  guard: Guard,
+  name: string,
+  plan: LayerPlan,
+  program: LayerProgram,
+  encode: DeviceLayer["encode"],
+  x: Float32Array,
+): Promise<Record<string, ArrayBuffer>> {
+  const { batch, inputs } = plan;
+  const tokens = tokenCount(name, plan, x);
+  const launches = Math.ceil(tokens / batch);
+  const outputs = program.buffers.filter(({ role }) => role === "output");
+  const doing = `running layer "${name}"`;
+  const temporary: GPUBuffer[] = [];
+  const create = (size: number, usage: number) => {
+    const buffer = device.createBuffer({ label: name, size: aligned(size), usage });
+    temporary.push(buffer);
+    return buffer;
+  };
+  try {
+    const results = await guard.issue(doing, () => {
+      const buffers: Record<string, GPUBuffer> = {
+        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
+      };
+      const results: Record<string, GPUBuffer> = {};
+      for (const output of outputs) {
+        buffers[output.name] = create(output.bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC);
+        results[output.name] = create(launches * output.bytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      }
+      for (let launch = 0; launch < launches; launch++) {
+        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
+        const part = new Float32Array(batch * inputs);
+        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
+        device.queue.writeBuffer(buffers.x!, 0, part);
+        const encoder = device.createCommandEncoder({ label: name });
+        encode(encoder, buffers);
+        for (const output of outputs) {
+          const { name, bytes } = output;
+          encoder.copyBufferToBuffer(buffers[name]!, 0, results[name]!, launch * bytes, bytes);
+        }
+        device.queue.submit([encoder.finish()]);
+      }
+      return results;
+    });
+    await guard.wait(doing, Promise.all(Object.values(results).map((buffer) => buffer.mapAsync(MAP_READ))));
+    return Object.fromEntries(
+      outputs.map((output) => [
+        output.name,
+        results[output.name]!.getMappedRange().slice(0, (output.bytes / batch) * tokens),
+      ]),
+    );
+  } finally {
+    for (const buffer of temporary) buffer.destroy();
+  }
+}
+
+function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: ExternalBuffers): void {
+  if (role !== "input" && role !== "output") return;
+  const buffer: GPUBuffer | undefined = external[name];
+  if (buffer && buffer.size >= bytes && (buffer.usage & BUFFER_USAGE.STORAGE) !== 0) return;
+  const given = buffer ? `has ${buffer.size} bytes and usage ${buffer.usage}` : "is not given";
+  throw new HireError({
+    code: "HIRE-RUN-002",
+    message: `Buffer "${name}" of layer "${layer}" ${given}, but needs ${bytes} bytes and STORAGE`,
+    fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
+  });
+}
+
+/** Fills the slices of a tensor in order; each holds its share of the bytes. */
+function uploadSlices(
+  device: GPUDevice,
+  slices: readonly GPUBuffer[],
+  sizes: readonly number[],
+  data: Uint8Array,
+): void {
+  let offset = 0;
+  slices.forEach((buffer, slice) => {
+    upload(device, buffer, data.subarray(offset, offset + sizes[slice]!));
+    offset += sizes[slice]!;
+  });
+}
+
+function upload(device: GPUDevice, buffer: GPUBuffer, data: Uint8Array): void {
+  // writeBuffer takes whole 4-byte words; every packed tensor but an odd number of 2-byte rows has them.
+  const whole = data.byteLength - (data.byteLength % 4);
+  device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>, 0, whole);
+  if (whole < data.byteLength) {
+    const rest = new Uint8Array(4);
+    rest.set(data.subarray(whole));
+    device.queue.writeBuffer(buffer, whole, rest);
+  }
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}

@@ -1,0 +1,41 @@
+// A case of a feed-forward as a backend takes it: compiled and packed.
+
+import { check } from "../../compiler/check.ts";
+import { emit } from "../../compiler/emit.ts";
+import type { Profile } from "../../compiler/profiles.ts";
+import { defineModel, ffn } from "../../dsl/index.ts";
+import type { WeightSource } from "../../runtime/layer.ts";
+import { packFfn } from "../../runtime/pack/pack-ffn.ts";
+import type { FfnPlan, Plan } from "../../runtime/plan.ts";
+import { LAYER } from "./compile-case.ts";
+import { type FfnCase, type FfnData, ffnData } from "./ffn-case.ts";
+
+export interface CompiledFfn {
+  readonly plan: Plan;
+  readonly sources: Readonly<Record<string, string>>;
+  readonly layer: FfnPlan;
+  readonly data: FfnData;
+  readonly weights: WeightSource;
+}
+
+export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
+  const { layer: options } = ffnCase;
+  const weights = { up: "up", down: "down", ...(options.gated !== false && { gate: "gate" }) };
+  const model = defineModel("case", { [LAYER]: ffn({ ...options, weights }) });
+  const { plan, files } = emit(check({ model, sites: [] }), profiles);
+  const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
+  const layer = plan.layers[LAYER] as FfnPlan;
+  const data = ffnData(ffnCase);
+  return { plan, sources: Object.fromEntries(sources), layer, data, weights: packedFfn(layer, data) };
+}
+
+/** The packed tensors of one layer. */
+export function packedFfn(layer: FfnPlan, { gate, up, down }: Pick<FfnData, "gate" | "up" | "down">): WeightSource {
+  const { rows, inputs, outputs, dtype } = layer;
+  const tensors = packFfn(layer, {
+    ...(gate && { gate: { rows, inputs, dtype, bytes: gate.bytes } }),
+    up: { rows, inputs, dtype, bytes: up.bytes },
+    down: { rows: outputs, inputs: rows, dtype, bytes: down.bytes },
+  });
+  return ({ name }) => tensors.find((tensor) => tensor.name === name)!.data;
+}
