@@ -13,6 +13,13 @@ export interface Embedding {
   readonly data: Float32Array;
 }
 
+/**
+ * The feed-forward of a layer, for any number of tokens at once.
+ * @param x f32 [tokens, inputs], normed.
+ * @returns f32 [tokens, inputs], before it is added to the residual stream.
+ */
+export type FeedForward = (layer: number, x: Float32Array) => Float32Array | Promise<Float32Array>;
+
 export interface Decoder {
   /** The most positions that attention can see: 128. */
   readonly context: number;
@@ -23,66 +30,88 @@ export interface Decoder {
    * @returns f32 [tokens, inputs]; row i has seen tokens 0 to i.
    * @throws RangeError when the window is too long or an id is not in the vocabulary.
    */
-  hidden(tokens: ArrayLike<number>): Float32Array;
+  hidden(tokens: ArrayLike<number>): Promise<Float32Array>;
   /** Begins a text of any length. */
   session(): Session;
 }
 
 export interface Session {
   /**
-   * Takes the next token of the text.
+   * Takes the next token of the text; each call waits for the one before.
    *
    * Attention sees up to `context` tokens. A token that no longer fits makes the session start again with the last
    * half of the context, this token included, at positions 0 to 63; that one call is as dear as 64 others.
    * @returns f32 [inputs], the head's input after this token.
    * @throws RangeError when the id is not in the vocabulary; the session is as before then.
    */
-  push(token: number): Float32Array;
+  push(token: number): Promise<Float32Array>;
 }
 
 /**
  * Loads the decoder.
  * @param folder the folder that holds config.json and model.safetensors.
+ * @param feedForwards what computes the feed-forwards, in place of the exact ones.
  * @throws HireError or Error when a file is missing or not what the decoder expects, see `loadWeights`.
  */
-export async function loadDecoder(folder: string): Promise<Decoder> {
+export async function loadDecoder(folder: string, feedForwards?: FeedForward): Promise<Decoder> {
   const weights = await loadWeights(folder);
-  const rotary = rotaryTable(weights.config);
   const { hidden_size: inputs, vocab_size: rows, max_position_embeddings: context } = weights.config;
+  const model = { weights, rotary: rotaryTable(weights.config), feedForwards: feedForwards ?? exactly(weights) };
   return {
     context,
     embedding: { rows, inputs, data: weights.embedding },
-    hidden: (tokens) => hiddenOf(weights, rotary, tokens),
-    session: () => startSession(weights, rotary),
+    hidden: async (tokens) => {
+      if (tokens.length > context) {
+        throw new RangeError(
+          `a window has at most ${context} tokens, not ${tokens.length}; cut the text or use session()`,
+        );
+      }
+      return forward(model, emptyCaches(weights), 0, Array.from(tokens));
+    },
+    session: () => startSession(model),
   };
 }
 
-function hiddenOf(weights: Weights, rotary: RotaryTable, tokens: ArrayLike<number>): Float32Array {
-  const { hidden_size: inputs, max_position_embeddings: context } = weights.config;
-  if (tokens.length > context) {
-    throw new RangeError(`a window has at most ${context} tokens, not ${tokens.length}; cut the text or use session()`);
-  }
-  const session = startSession(weights, rotary);
-  const states = new Float32Array(tokens.length * inputs);
-  for (let i = 0; i < tokens.length; i++) states.set(session.push(tokens[i]!), i * inputs);
-  return states;
+interface Model {
+  readonly weights: Weights;
+  readonly rotary: RotaryTable;
+  readonly feedForwards: FeedForward;
 }
 
-function startSession(weights: Weights, rotary: RotaryTable): Session {
-  const { max_position_embeddings: context } = weights.config;
-  const caches = weights.layers.map(() => emptyCache(weights.config));
+function exactly({ config, layers }: Weights): FeedForward {
+  const { hidden_size: hidden } = config;
+  return (layer, x) => {
+    const output = new Float32Array(x.length);
+    for (let at = 0; at < x.length; at += hidden) {
+      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + hidden)), at);
+    }
+    return output;
+  };
+}
+
+function emptyCaches({ config, layers }: Weights): AttentionCache[] {
+  return layers.map(() => emptyCache(config));
+}
+
+function startSession(model: Model): Session {
+  const { max_position_embeddings: context } = model.weights.config;
+  const caches = emptyCaches(model.weights);
   let seen: number[] = [];
-  const append = (token: number) => step(weights, rotary, caches, seen.push(token) - 1, token);
+  let last: Promise<unknown> = Promise.resolve();
+  const append = async (token: number) => {
+    if (seen.length < context) return forward(model, caches, seen.push(token) - 1, [token]);
+    // The caches need no clearing: attention reads no position that has not been written since.
+    seen = [...seen.slice(context / 2 + 1), token];
+    return (await forward(model, caches, 0, seen)).slice(-model.weights.config.hidden_size);
+  };
   return {
-    push(token) {
-      checkToken(weights, token);
-      if (seen.length === context) {
-        const kept = seen.slice(context / 2 + 1);
-        // The caches need no clearing: attention reads no position that has not been written since.
-        seen = [];
-        for (const earlier of kept) append(earlier);
-      }
-      return append(token);
+    push: (token) => {
+      const next = last.then(async () => {
+        checkToken(model.weights, token);
+        return append(token);
+      });
+      last = next.catch(() => undefined);
+      return next;
     },
   };
 }
@@ -94,22 +123,37 @@ function checkToken(weights: Weights, token: number): void {
   }
 }
 
-/** One token through all layers; writes row `position` of each cache and returns the head's input, f32 [hidden_size]. */
-function step(
-  weights: Weights,
-  rotary: RotaryTable,
+/**
+ * Tokens that follow each other through all layers, one layer after the other; writes the rows of each cache from
+ * `first` on.
+ * @returns the head's inputs, f32 [tokens, hidden_size].
+ */
+async function forward(
+  { weights, rotary, feedForwards }: Model,
   caches: readonly AttentionCache[],
-  position: number,
-  token: number,
-): Float32Array {
+  first: number,
+  tokens: readonly number[],
+): Promise<Float32Array> {
   const { config, embedding } = weights;
   const { hidden_size: hidden, rms_norm_eps: epsilon } = config;
-  let x: Float32Array = embedding.slice(token * hidden, (token + 1) * hidden);
-  weights.layers.forEach((layer, i) => {
-    x = sum(x, attend(config, layer, rotary, caches[i]!, position, rmsNorm(x, layer.attentionNorm, epsilon)));
-    x = sum(x, feedForward(config, layer, rmsNorm(x, layer.feedForwardNorm, epsilon)));
-  });
-  return rmsNorm(x, weights.finalNorm, epsilon);
+  for (const token of tokens) checkToken(weights, token);
+  const rowOf = (matrix: Float32Array, row: number) => matrix.subarray(row * hidden, (row + 1) * hidden);
+  const each = (compute: (position: number) => Float32Array) => {
+    const rows = new Float32Array(tokens.length * hidden);
+    for (let i = 0; i < tokens.length; i++) rows.set(compute(i), i * hidden);
+    return rows;
+  };
+  let x = each((i) => rowOf(embedding, tokens[i]!));
+  for (const [l, layer] of weights.layers.entries()) {
+    const residual = x;
+    const attended = each((i) => {
+      const normed = rmsNorm(rowOf(residual, i), layer.attentionNorm, epsilon);
+      return attend(config, layer, rotary, caches[l]!, first + i, normed);
+    });
+    const mixed = sum(residual, attended);
+    x = sum(mixed, await feedForwards(l, each((i) => rmsNorm(rowOf(mixed, i), layer.feedForwardNorm, epsilon))));
+  }
+  return each((i) => rmsNorm(rowOf(x, i), weights.finalNorm, epsilon));
 }
 
 function sum(a: Float32Array, b: Float32Array): Float32Array {

@@ -21,11 +21,11 @@ export async function* generate(decoder: Decoder, head: Head, prompt: ArrayLike<
   const session = decoder.session();
   // What the first tokens of a long prompt leave behind would be out of sight when the prompt ends.
   const visible = Array.from(prompt).slice(-decoder.context);
-  let input = visible.map((token) => session.push(token)).at(-1)!;
+  let input = (await Promise.all(visible.map((token) => session.push(token)))).at(-1)!;
   while (true) {
     const token = await head(input);
     yield token;
-    input = session.push(token);
+    input = await session.push(token);
   }
 }
 

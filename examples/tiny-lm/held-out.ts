@@ -41,7 +41,7 @@ export async function heldOut(folder: string, positions: number, decoder: Decode
     const begin = Math.floor((i * available) / windows) * context;
     const end = begin + Math.min(context, positions - i * context);
     found.tokens.set(text.subarray(begin, end), i * context);
-    found.inputs.set(decoder.hidden(text.subarray(begin, end)), i * context * embedding.inputs);
+    found.inputs.set(await decoder.hidden(text.subarray(begin, end)), i * context * embedding.inputs);
     found.next.set(text.subarray(begin + 1, end + 1), i * context);
   }
   return found;

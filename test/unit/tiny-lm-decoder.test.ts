@@ -59,11 +59,11 @@ test("decoding gives back what was encoded, spaces before punctuation and charac
   }
 });
 
-test("the head's inputs are PyTorch's at every position", () => {
+test("the head's inputs are PyTorch's at every position", async () => {
   const expected = reference("head.input");
   const actual = new Float32Array(POSITIONS * INPUTS);
   for (let begin = 0; begin < POSITIONS; begin += WINDOW) {
-    actual.set(decoder.hidden(referenceTokens.subarray(begin, begin + WINDOW)), begin * INPUTS);
+    actual.set(await decoder.hidden(referenceTokens.subarray(begin, begin + WINDOW)), begin * INPUTS);
   }
   expect(rowsApart(actual, expected)).toEqual([]);
 });
@@ -126,29 +126,29 @@ test("the exact head chooses the token with PyTorch's largest logit", async () =
   }
 });
 
-test("sessions that take turns each give what their whole window gives", () => {
+test("sessions that take turns each give what their whole window gives", async () => {
   const windows = [text.subarray(0, WINDOW), text.subarray(5000, 5000 + WINDOW)];
   const sessions = windows.map(() => decoder.session());
-  const whole = windows.map((window) => decoder.hidden(window));
+  const whole = await Promise.all(windows.map((window) => decoder.hidden(window)));
   for (let i = 0; i < WINDOW; i++) {
-    sessions.forEach((session, s) => {
-      expect(session.push(windows[s]![i]!), `position ${i}`).toEqual(rowOf(whole[s]!, i));
-    });
+    for (const [s, session] of sessions.entries()) {
+      expect(await session.push(windows[s]![i]!), `position ${i}`).toEqual(rowOf(whole[s]!, i));
+    }
   }
 });
 
-test("a full session goes on as if the text had begun 64 tokens ago", () => {
+test("a full session goes on as if the text had begun 64 tokens ago", async () => {
   const session = decoder.session();
-  for (const token of text.subarray(0, 128)) session.push(token);
-  const restarted = decoder.hidden(text.subarray(65, 130));
-  expect(session.push(text[128]!)).toEqual(rowOf(restarted, 63));
-  expect(session.push(text[129]!)).toEqual(rowOf(restarted, 64));
+  for (const token of text.subarray(0, 128)) await session.push(token);
+  const restarted = await decoder.hidden(text.subarray(65, 130));
+  expect(await session.push(text[128]!)).toEqual(rowOf(restarted, 63));
+  expect(await session.push(text[129]!)).toEqual(rowOf(restarted, 64));
 });
 
-test("a window that is too long and a token outside the vocabulary are refused", () => {
-  expect(() => decoder.hidden(text.subarray(0, 129))).toThrow("at most 128 tokens, not 129");
+test("a window that is too long and a token outside the vocabulary are refused", async () => {
+  await expect(decoder.hidden(text.subarray(0, 129))).rejects.toThrow("at most 128 tokens, not 129");
   for (const token of [-1, 8192, 1.5, Number.NaN]) {
-    expect(() => decoder.session().push(token)).toThrow(`token ${token} is not in the vocabulary`);
+    await expect(decoder.session().push(token)).rejects.toThrow(`token ${token} is not in the vocabulary`);
   }
 });
 
@@ -171,7 +171,7 @@ test("held-out positions are spread over the text, each with the token that foll
     expect([found.tokens[i], found.next[i]]).toEqual([text[at], text[at + 1]]);
   }
   expect(found.inputs.length).toBe(positions * INPUTS);
-  expect(found.inputs.slice(-3 * INPUTS)).toEqual(decoder.hidden(found.tokens.slice(-3)));
+  expect(found.inputs.slice(-3 * INPUTS)).toEqual(await decoder.hidden(found.tokens.slice(-3)));
   await expect(heldOut(FOLDER, 314 * WINDOW + 1, decoder)).rejects.toThrow("has 40192 positions");
 });
 
@@ -186,8 +186,8 @@ test("generation gives the head the input after each token, its own choices amon
   for await (const token of generate(decoder, head, prompt)) if (chosen.push(token) === 2) break;
   expect(chosen).toEqual([101, 102]);
   // The prompt's last 128 tokens fill the context, so the first choice makes the session keep 63 of them.
-  expect(inputs[0]).toEqual(decoder.hidden(prompt.subarray(72)).slice(-INPUTS));
-  expect(inputs[1]).toEqual(decoder.hidden([...prompt.subarray(137), 101]).slice(-INPUTS));
+  expect(inputs[0]).toEqual((await decoder.hidden(prompt.subarray(72))).slice(-INPUTS));
+  expect(inputs[1]).toEqual((await decoder.hidden([...prompt.subarray(137), 101])).slice(-INPUTS));
   await expect(generate(decoder, head, []).next()).rejects.toThrow("the prompt has no token");
 });
 
