@@ -21,7 +21,7 @@ export function gatherShape({ inputs, outputs, dtype, gated, candidates, group }
 }
 
 export function groupConstants({ group }: FfnPlan) {
-  return { GROUPS: group.count, GROUP_SIZE: group.size };
+  return { GROUP_COUNT: group.count, GROUP_SIZE: group.size };
 }
 
 /** How a kernel orders groups. */

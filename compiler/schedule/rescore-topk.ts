@@ -78,7 +78,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       CANDIDATES: candidates,
       ...(selects && { SURVIVORS: selection.buckets * selection.keep }),
       ...(ranks && { K: k }),
-      ...(layer.kind === "ffn" && { GROUPS: layer.group.count, COMMON: layer.group.common }),
+      ...(layer.kind === "ffn" && { GROUP_COUNT: layer.group.count, COMMON: layer.group.common }),
       ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
         INPUTS: inputs,

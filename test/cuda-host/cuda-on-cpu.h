@@ -110,5 +110,6 @@ inline unsigned int __float_as_uint(float value) { return on_cpu::bits_as<unsign
 inline float __uint_as_float(unsigned int bits) { return on_cpu::bits_as<float>(bits); }
 inline float __int2float_rn(int value) { return static_cast<float>(value); }
 inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
 inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }
 inline unsigned int min(unsigned int a, unsigned int b) { return a < b ? a : b; }

@@ -10,8 +10,10 @@ import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
-import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BufferPlan, FfnPlan, LayerPlan, LayerProgram, SoftmaxPlan } from "../../runtime/plan.ts";
 import { LAYER, packed } from "../cases/compile-case.ts";
+import { compileFfn } from "../cases/compile-ffn.ts";
+import type { FfnCase, FfnData } from "../cases/ffn-case.ts";
 import { type CaseData, caseData, type SoftmaxCase } from "../cases/softmax-case.ts";
 import type { NamedSource } from "./build.ts";
 
@@ -26,13 +28,34 @@ export const SMALL_CUDA: CudaProfile = {
   limits: { ...CUDA.limits, sharedMemPerBlock: 16384 },
 };
 
-export interface CudaCase {
-  readonly layer: SoftmaxPlan;
+export interface CudaLayer {
+  readonly layer: LayerPlan;
   readonly program: LayerProgram;
   /** In launch order. */
   readonly kernels: readonly NamedSource[];
-  readonly data: CaseData;
+  /** `x` is `[tokens, inputs]`. */
+  readonly data: { readonly x: Float32Array };
   readonly weights: WeightSource;
+}
+
+export interface CudaCase extends CudaLayer {
+  readonly layer: SoftmaxPlan;
+  readonly data: CaseData;
+}
+
+export interface CudaFfn extends CudaLayer {
+  readonly layer: FfnPlan;
+  readonly data: FfnData;
+}
+
+export function compileFfnForCuda(ffnCase: FfnCase, profile: CudaProfile): CudaFfn {
+  const { plan, sources, layer, data, weights } = compileFfn(ffnCase, [profile]);
+  const program = plan.programs[0]!.layers[LAYER]!;
+  return { layer, program, kernels: sourcesOf(program, (file) => sources[file]!), data, weights };
+}
+
+function sourcesOf({ kernels }: LayerProgram, text: (file: string) => string): NamedSource[] {
+  return kernels.map(({ name, file }) => ({ name, source: text(file) }));
 }
 
 export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): CudaCase {
@@ -41,7 +64,7 @@ export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): 
   const { plan, files } = emit(check({ model, sites: [] }), [profile]);
   const layer = plan.layers[LAYER] as SoftmaxPlan;
   const program = plan.programs[0]!.layers[LAYER]!;
-  const kernels = program.kernels.map(({ name, file }) => ({ name, source: files.get(file)! }));
+  const kernels = sourcesOf(program, (file) => files.get(file)!);
   return { layer, program, kernels, ...numbersOf(softmaxCase, layer) };
 }
 
@@ -69,7 +92,7 @@ const KIND: Readonly<Record<BufferPlan["role"], number>> = { weight: 0, input: 1
  */
 export async function runOnCpu(
   path: string,
-  { layer, program, data, weights }: CudaCase,
+  { layer, program, data, weights }: CudaLayer,
   seeds: readonly number[],
 ): Promise<Written[][]> {
   const { buffers, kernels } = program;
@@ -106,10 +129,13 @@ export async function runOnCpu(
   }
 }
 
-/** Names of the buffers in which two launches differ; candidates may be collected in any order. */
+/** Candidates may be collected in any order, and what belongs to them lies in that order. */
+const UNORDERED = ["chosen", "slots", "partials"];
+
+/** Names of the buffers in which two launches differ. */
 export function differences(one: Written, other: Written): string[] {
   const isSame = (name: string) => Buffer.compare(bytesOf(one.get(name)!), bytesOf(other.get(name)!)) === 0;
-  return [...one.keys()].filter((name) => name !== "chosen" && !isSame(name));
+  return [...one.keys()].filter((name) => !UNORDERED.includes(name) && !isSame(name));
 }
 
 function wordsOf(result: Buffer, { buffers }: LayerProgram, launches: number, seeds: number): Written[][] {
