@@ -80,7 +80,7 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
-const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select batch".split(" ");
+const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select batch crossover".split(" ");
 
 function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unknown>): CheckedSoftmax {
   const options = reader.options(layer, SOFTMAX_PROPERTIES);
@@ -88,6 +88,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
   const rows = reader.count(layer, "rows", MAX_EXTENT);
   const k = reader.count(layer, "k", MAX_EXTENT);
   const batch = reader.count(layer, "batch", MAX_BATCH, 1);
+  const crossover = reader.choice(layer, "crossover", ["dense", "ignore"] as const, "dense");
   const dtype = reader.choice(layer, "dtype", ["f32", "f16", "bf16"] as const, "bf16");
   const weight = reader.tensorName(layer, "weight");
   const estimator = checkEstimator(reader, layer, options.estimator);
@@ -119,7 +120,10 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.value(layer, "candidates"),
     });
   }
-  return { kind: "softmax", name, inputs, rows, dtype, weight, estimator: estimator!, k, candidates, select, batch };
+  return {
+    ...{ kind: "softmax", name, inputs, rows, dtype, weight },
+    ...{ estimator: estimator!, k, candidates, select, batch, crossover },
+  };
 }
 
 export function checkEstimator(

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { type FfnPlan, type LayerPlan, PLAN_FORMAT, type Plan, type Program } from "../runtime/plan.ts";
 import { bindings } from "./bindings.ts";
+import { type Routed, route } from "./crossover.ts";
 import { fuse } from "./fuse.ts";
 import { lower } from "./lower.ts";
 import type { CheckedModel } from "./model.ts";
@@ -23,8 +24,11 @@ export interface CompiledModel {
  * @throws HireError HIRE-PLAN-001, -002, -003 and -009.
  */
 export function emit(model: CheckedModel, profiles: readonly Profile[]): CompiledModel {
-  const layers = Object.fromEntries(model.layers.map((layer) => [layer.name, tile(layer)]));
-  const programs = profiles.map((profile) => planProgram(model, layers, profile));
+  const routed = model.layers.map(route);
+  const layers = Object.fromEntries(
+    routed.map(({ layer, crossover }) => [layer.name, { ...tile(layer), ...(crossover && { crossover }) }]),
+  );
+  const programs = profiles.map((profile) => planProgram(routed, layers, profile));
   const plan: Plan = deepFreeze({
     format: PLAN_FORMAT,
     model: model.name,
@@ -52,7 +56,7 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
   return { plan, files };
 }
 
-function planProgram(model: CheckedModel, layers: Record<string, LayerPlan>, profile: Profile): Program {
+function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan>, profile: Profile): Program {
   return {
     profile: profile.name,
     ...(profile.target === "wgsl"
@@ -60,7 +64,7 @@ function planProgram(model: CheckedModel, layers: Record<string, LayerPlan>, pro
       : { target: profile.target, architecture: profile.architecture }),
     limits: profile.limits,
     layers: Object.fromEntries(
-      model.layers.map((layer) => {
+      routed.map(({ layer }) => {
         const kernels = fuse(lower(layer), layer, profile);
         return [layer.name, schedule(layer.name, layers[layer.name]!, kernels, profile)];
       }),
@@ -72,7 +76,8 @@ function planProgram(model: CheckedModel, layers: Record<string, LayerPlan>, pro
 function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
   const decisive = Object.entries(layers).map(([name, layer]) => {
     const { inputs, rows, dtype, estimator, selection, tiling, tensors } = layer;
-    const sources = layer.kind === "softmax" ? { weight: layer.weight } : { weights: layer.weights, group: sizesOf(layer) };
+    const sources =
+      layer.kind === "softmax" ? { weight: layer.weight } : { weights: layer.weights, group: sizesOf(layer) };
     return { name, inputs, rows, dtype, ...sources, estimator, buckets: selection.buckets, tiling, tensors };
   });
   return createHash("sha256")

@@ -25,6 +25,8 @@ export interface CheckedScored {
   readonly candidates: number;
   readonly select: CheckedSelector;
   readonly batch: number;
+  /** Whether the dense path is taken where it reads fewer bytes. */
+  readonly crossover: "dense" | "ignore";
 }
 
 export interface CheckedSoftmax extends CheckedScored {

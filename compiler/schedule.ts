@@ -2,7 +2,7 @@
 // and choices that a template receives. The result is frozen: it is the plan.
 
 import { HireError } from "../runtime/errors.ts";
-import type { LayerProgram, LayerPlan } from "../runtime/plan.ts";
+import type { LayerPlan, LayerProgram } from "../runtime/plan.ts";
 import type { FusedKernel } from "./fuse.ts";
 import type { Profile } from "./profiles.ts";
 import { planBuffers } from "./schedule/buffers.ts";

@@ -41,7 +41,19 @@ export function tile(layer: CheckedLayer): LayerPlan {
   };
   const tensors = planTensors(layer, estimator, selection, tiling);
   const bytes = planBytes(layer, tensors);
-  const scored: ScoredPlan = { inputs, rows, dtype, k, candidates, batch, estimator, selection, tiling, tensors, bytes };
+  const scored: ScoredPlan = {
+    inputs,
+    rows,
+    dtype,
+    k,
+    candidates,
+    batch,
+    estimator,
+    selection,
+    tiling,
+    tensors,
+    bytes,
+  };
   if (layer.kind === "softmax") return { kind: layer.kind, weight: layer.weight, ...scored };
   const { kind, outputs, gated, weights, group, activation } = layer;
   return { kind, outputs, gated, weights, activation, ...scored, group };
@@ -123,7 +135,9 @@ function planTensors(
   };
   const stepWords = STEP_BYTES / 4;
   const bundles =
-    layer.kind === "ffn" ? [tensor("bundles", DTYPE_TENSOR[layer.dtype], [layer.group.count * layer.group.size, bundleStride(layer)])] : [];
+    layer.kind === "ffn"
+      ? [tensor("bundles", DTYPE_TENSOR[layer.dtype], [layer.group.count * layer.group.size, bundleStride(layer)])]
+      : [];
   if (estimator.kind === "dense") {
     return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...bundles];
   }
@@ -133,6 +147,8 @@ function planTensors(
     tensor("codes", "U32", [buckets, tiles, steps, lanes, stepWords]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
-    ...(layer.kind === "ffn" ? bundles : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])]),
+    ...(layer.kind === "ffn"
+      ? bundles
+      : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])]),
   ];
 }

@@ -25,6 +25,11 @@ export interface SoftmaxOptions {
   readonly select?: Selector;
   /** Tokens per launch, 1 to 16. Default 1. */
   readonly batch?: number;
+  /**
+   * What to do where tokens of a batch would together read more exact weights than the cheap copy saves: `"dense"`
+   * (default) scores every row exactly instead, `"ignore"` keeps the estimator.
+   */
+  readonly crossover?: "dense" | "ignore";
 }
 
 /** A function of one number that a kernel can compute: arithmetic, comparisons, conditions, constants and `Math`. */
@@ -58,6 +63,11 @@ export interface FfnOptions {
   readonly select?: Selector;
   /** Tokens per launch, 1 to 16. Default 1. */
   readonly batch?: number;
+  /**
+   * What to do where tokens of a batch would together read more exact weights than the cheap copy saves: `"dense"`
+   * (default) scores every row exactly instead, `"ignore"` keeps the estimator.
+   */
+  readonly crossover?: "dense" | "ignore";
 }
 
 export interface GroupOptions {

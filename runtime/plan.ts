@@ -42,6 +42,15 @@ export interface ScoredPlan {
   readonly tiling: TilingPlan;
   readonly tensors: readonly TensorPlan[];
   readonly bytes: BytesPlan;
+  /** Absent where no batch reads as many bytes as the dense path does. */
+  readonly crossover?: CrossoverPlan;
+}
+
+export interface CrossoverPlan {
+  /** The smallest batch for which the dense path reads no more bytes, when tokens choose independently of each other. */
+  readonly batch: number;
+  /** Whether the layer is past it and takes the dense path: then its estimator is `dense`, whatever the spec says. */
+  readonly taken: boolean;
 }
 
 export interface SoftmaxPlan extends ScoredPlan {
@@ -196,6 +205,7 @@ export interface KernelPlan {
   /** The numbers and the choices that its template receives. */
   readonly constants: Readonly<Record<string, number>>;
   readonly choices: Readonly<Record<string, boolean>>;
+  readonly functions?: Readonly<Record<string, ScalarFunction>>;
 }
 
 export interface BindingPlan {

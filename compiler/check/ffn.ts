@@ -7,7 +7,9 @@ import type { CheckedFfn } from "../model.ts";
 import { type Reader, show } from "./reader.ts";
 
 const PROPERTIES =
-  "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch".split(" ");
+  "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch crossover".split(
+    " ",
+  );
 
 /** A group lies on adjacent lanes of one workgroup. */
 const MAX_GROUP = 64;
@@ -18,6 +20,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
   const rows = reader.count(layer, "hidden", MAX_EXTENT);
   const outputs = reader.count(layer, "outputs", MAX_EXTENT, inputs);
   const batch = reader.count(layer, "batch", MAX_BATCH, 1);
+  const crossover = reader.choice(layer, "crossover", ["dense", "ignore"] as const, "dense");
   const dtype = reader.choice(layer, "dtype", ["f32", "f16", "bf16"] as const, "bf16");
   const gated = reader.choice(layer, "gated", [true, false] as const, true);
   const weights = checkWeights(reader, layer, gated);
@@ -61,7 +64,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
   }
   return {
     ...{ kind: "ffn", name, inputs, rows, outputs, dtype, gated, weights, group },
-    ...{ activation: activation!, estimator: estimator!, k, candidates, select, batch },
+    ...{ activation: activation!, estimator: estimator!, k, candidates, select, batch, crossover },
   };
 }
 
@@ -110,7 +113,8 @@ function checkShare(reader: Reader, layer: Built<string, unknown>, property: str
 
 function checkCommon(reader: Reader, layer: Built<string, unknown>, groups: number): number {
   const { common = 0 } = layer.options as { common?: unknown };
-  if (Number.isSafeInteger(common) && (common as number) >= 0 && !((common as number) >= groups)) return common as number;
+  if (Number.isSafeInteger(common) && (common as number) >= 0 && !((common as number) >= groups))
+    return common as number;
   if (Number.isNaN(groups)) return 0;
   reader.report("HIRE-SPEC-010", `\`common\` must be a whole number from 0 to ${groups - 1}, not ${show(common)}`, {
     fix: "Give the number of groups at the front that every token computes, or remove it",

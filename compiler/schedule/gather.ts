@@ -2,8 +2,8 @@
 
 import type { BindingPlan, FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import { binding, chosenBinding, inputBinding } from "./buffers.ts";
-import { array, type Context, dtypeChoices, kernel } from "./kernel.ts";
 import { gatherShape, groupConstants, groupScore } from "./groups.ts";
+import { array, type Context, dtypeChoices, kernel } from "./kernel.ts";
 import { groupSlices, launchesOf } from "./slices.ts";
 
 /** Invocations of a gathering workgroup; in CUDA as many warps as share the neurons of a group, at most 8. */
@@ -26,10 +26,25 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
   const { shape: bundles } = layer.tensors.find(({ role }) => role === "bundles")!;
   const bindings: BindingPlan[] = [
     inputBinding(layer),
-    binding("slots", "read", "array<u32>", `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`),
-    binding("bundles", "read", "array<vec4<u32>>", `[${bundles.join(", ")}] ${layer.dtype}: ${gated ? "gate, up" : "up"} and down row of each neuron`),
+    binding(
+      "slots",
+      "read",
+      "array<u32>",
+      `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`,
+    ),
+    binding(
+      "bundles",
+      "read",
+      "array<vec4<u32>>",
+      `[${bundles.join(", ")}] ${layer.dtype}: ${gated ? "gate, up" : "up"} and down row of each neuron`,
+    ),
     chosenBinding(layer, "read_write"),
-    binding("partials", "read_write", "array<vec4<f32>>", `[${batch}, ${shape.slots}, ${shape.outputQuads}] what each group adds`),
+    binding(
+      "partials",
+      "read_write",
+      "array<vec4<f32>>",
+      `[${batch}, ${shape.slots}, ${shape.outputQuads}] what each group adds`,
+    ),
   ];
   if (sliced) bindings.push(binding("first_group", "uniform", "u32", "of the slice of this launch"));
   const score = groupScore(group);

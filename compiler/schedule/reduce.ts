@@ -2,8 +2,8 @@
 
 import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import { binding, chosenBinding } from "./buffers.ts";
-import { array, type Context, kernel } from "./kernel.ts";
 import { gatherShape } from "./groups.ts";
+import { array, type Context, kernel } from "./kernel.ts";
 
 /** Invocations of a workgroup; each adds up four outputs. */
 const LANES = 64;

@@ -12,8 +12,8 @@ import {
   tokenChunks,
   tokenCodes,
 } from "./buffers.ts";
-import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
 import { groupConstants, groupScore } from "./groups.ts";
+import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 export function scheduleScoreSelect(context: Context): KernelPlan {

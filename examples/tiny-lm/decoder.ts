@@ -151,7 +151,13 @@ async function forward(
       return attend(config, layer, rotary, caches[l]!, first + i, normed);
     });
     const mixed = sum(residual, attended);
-    x = sum(mixed, await feedForwards(l, each((i) => rmsNorm(rowOf(mixed, i), layer.feedForwardNorm, epsilon))));
+    x = sum(
+      mixed,
+      await feedForwards(
+        l,
+        each((i) => rmsNorm(rowOf(mixed, i), layer.feedForwardNorm, epsilon)),
+      ),
+    );
   }
   return each((i) => rmsNorm(rowOf(x, i), weights.finalNorm, epsilon));
 }

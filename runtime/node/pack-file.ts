@@ -70,11 +70,7 @@ export async function openPack(path: string, plan: Plan): Promise<OpenPack> {
 }
 
 /** The tensors of one layer, packed together when the first is asked for and dropped with the last. */
-function packSources(
-  layer: LayerPlan,
-  found: readonly FoundTensor[],
-  onRow: () => void,
-): readonly TensorSource[] {
+function packSources(layer: LayerPlan, found: readonly FoundTensor[], onRow: () => void): readonly TensorSource[] {
   let packed: PackedTensor[] | undefined;
   return layer.tensors.map(({ name, dtype, shape }, index) => ({
     name,

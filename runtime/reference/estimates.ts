@@ -3,7 +3,11 @@
 import type { ScoredPlan } from "../plan.ts";
 
 /** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
-export function locate({ selection: { buckets }, tiling: { tiles, lanes }, group }: ScoredPlan, row: number, parts: number) {
+export function locate(
+  { selection: { buckets }, tiling: { tiles, lanes }, group }: ScoredPlan,
+  row: number,
+  parts: number,
+) {
   const { size, common } = group ?? { size: 1, common: 0 };
   const choice = Math.floor(row / size) - common;
   const position = Math.floor(choice / buckets);

@@ -37,8 +37,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
   }
   const { group, rows, inputs, outputs, k, candidates, estimator, selection } = plan;
   const isInteger = estimator.kind !== "dense" && estimator.activations === "int8";
-  const estimate =
-    estimator.kind === "dense" ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
+  const estimate = estimator.kind === "dense" ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
   const activation = evaluateScalar(plan.activation);
   const matrices = readBundles(plan, data.get("bundles")!);
   const membersOf = (index: number) =>

@@ -3,8 +3,8 @@
 import { HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
 import type { Plan } from "../plan.ts";
-import { pickProgram } from "./program.ts";
 import { createGpuFfn, type GpuFfn } from "./ffn.ts";
+import { pickProgram } from "./program.ts";
 import { createGpuSoftmax, type GpuSoftmax } from "./softmax.ts";
 
 /** What `hirec compile` makes: the plan, and the source of each kernel by the path that the plan gives it. */

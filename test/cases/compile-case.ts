@@ -35,7 +35,10 @@ export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
 
 /** Compiles layers whose weights carry the layers' own names. */
 export function compileLayers(layers: Readonly<Record<string, SoftmaxCase["layer"]>>) {
-  const named = Object.entries(layers).map(([name, layer]) => [name, softmax({ ...layer, weight: name })]);
+  const named = Object.entries(layers).map(([name, layer]) => [
+    name,
+    softmax({ crossover: "ignore", ...layer, weight: name }),
+  ]);
   const { plan, files } = compileModel(defineModel("case", Object.fromEntries(named)));
   return { plan: plan as Plan & { readonly layers: Readonly<Record<string, SoftmaxPlan>> }, files };
 }

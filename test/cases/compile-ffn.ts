@@ -21,7 +21,7 @@ export interface CompiledFfn {
 export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
   const { layer: options } = ffnCase;
   const weights = { up: "up", down: "down", ...(options.gated !== false && { gate: "gate" }) };
-  const model = defineModel("case", { [LAYER]: ffn({ ...options, weights }) });
+  const model = defineModel("case", { [LAYER]: ffn({ crossover: "ignore", ...options, weights }) });
   const { plan, files } = emit(check({ model, sites: [] }), profiles);
   const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
   const layer = plan.layers[LAYER] as FfnPlan;

@@ -19,7 +19,16 @@ const float = quantized({ bits: 4, group: 64, activations: "f32" });
 /** Whole numbers, so that every backend must give the very numbers of float64. */
 function whole(name: string, layer: Layer, tokens: number): FfnCase {
   const small = integers(3);
-  return { name: `ffn: ${name}`, layer, tokens, gate: small, up: small, down: small, inputs: small, comparison: "exact" };
+  return {
+    name: `ffn: ${name}`,
+    layer,
+    tokens,
+    gate: small,
+    up: small,
+    down: small,
+    inputs: small,
+    comparison: "exact",
+  };
 }
 
 /** Random numbers as models have them. */
@@ -30,35 +39,100 @@ function lifelike(name: string, layer: Layer, tokens: number): FfnCase {
 
 const SHAPES: readonly FfnCase[] = [
   whole("one neuron", { inputs: 1, hidden: 1, activation: relu, estimator: int4, k: 1 }, 2),
-  whole("groups of 8", { inputs: 40, hidden: 128, activation: relu, estimator: int4, k: 4, candidates: 8, batch: 3 }, 4),
+  whole(
+    "groups of 8",
+    { inputs: 40, hidden: 128, activation: relu, estimator: int4, k: 4, candidates: 8, batch: 3 },
+    4,
+  ),
   whole(
     "the last group smaller, other outputs than inputs",
-    { inputs: 33, hidden: 101, outputs: 7, dtype: "f32", activation: relu, estimator: int8, k: 0.2, candidates: 0.5, batch: 2 },
+    {
+      inputs: 33,
+      hidden: 101,
+      outputs: 7,
+      dtype: "f32",
+      activation: relu,
+      estimator: int8,
+      k: 0.2,
+      candidates: 0.5,
+      batch: 2,
+    },
     3,
   ),
   whole(
     "groups of 1",
-    { inputs: 20, hidden: 90, outputs: 12, dtype: "f16", activation: relu, estimator: int4, group: { size: 1 }, k: 9, candidates: 30, batch: 8 },
+    {
+      inputs: 20,
+      hidden: 90,
+      outputs: 12,
+      dtype: "f16",
+      activation: relu,
+      estimator: int4,
+      group: { size: 1 },
+      k: 9,
+      candidates: 30,
+      batch: 8,
+    },
     9,
   ),
   whole(
     "groups of 64",
-    { inputs: 16, hidden: 300, dtype: "bf16", activation: relu, estimator: int4, group: { size: 64 }, k: 2, candidates: 3, batch: 2 },
+    {
+      inputs: 16,
+      hidden: 300,
+      dtype: "bf16",
+      activation: relu,
+      estimator: int4,
+      group: { size: 64 },
+      k: 2,
+      candidates: 3,
+      batch: 2,
+    },
     3,
   ),
   whole(
     "groups of 5, which leave lanes over",
-    { inputs: 16, hidden: 203, dtype: "f16", activation: relu, estimator: int8, group: { size: 5 }, k: 6, candidates: 20, batch: 16 },
+    {
+      inputs: 16,
+      hidden: 203,
+      dtype: "f16",
+      activation: relu,
+      estimator: int8,
+      group: { size: 5 },
+      k: 6,
+      candidates: 20,
+      batch: 16,
+    },
     17,
   ),
   whole(
     "common groups",
-    { inputs: 24, hidden: 160, activation: relu, estimator: int4, group: { size: 8 }, common: 3, k: 3, candidates: 6, batch: 2 },
+    {
+      inputs: 24,
+      hidden: 160,
+      activation: relu,
+      estimator: int4,
+      group: { size: 8 },
+      common: 3,
+      k: 3,
+      candidates: 6,
+      batch: 2,
+    },
     4,
   ),
   whole(
     "all groups but the common ones selected",
-    { inputs: 24, hidden: 50, outputs: 3, activation: relu, estimator: int4, group: { size: 4 }, common: 5, k: 8, batch: 3 },
+    {
+      inputs: 24,
+      hidden: 50,
+      outputs: 3,
+      activation: relu,
+      estimator: int4,
+      group: { size: 4 },
+      common: 5,
+      k: 8,
+      batch: 3,
+    },
     3,
   ),
   whole(
@@ -74,12 +148,30 @@ const SHAPES: readonly FfnCase[] = [
   ),
   whole(
     "scored by their sum",
-    { inputs: 24, hidden: 120, activation: relu, estimator: int4, group: { size: 6, score: "sum" }, k: 4, candidates: 9, batch: 3 },
+    {
+      inputs: 24,
+      hidden: 120,
+      activation: relu,
+      estimator: int4,
+      group: { size: 6, score: "sum" },
+      k: 4,
+      candidates: 9,
+      batch: 3,
+    },
     4,
   ),
   whole(
     "scored by their squares, in floats",
-    { inputs: 24, hidden: 120, activation: squaredRelu, estimator: float, group: { score: "l2" }, k: 4, candidates: 15, batch: 2 },
+    {
+      inputs: 24,
+      hidden: 120,
+      activation: squaredRelu,
+      estimator: float,
+      group: { score: "l2" },
+      k: 4,
+      candidates: 15,
+      batch: 2,
+    },
     3,
   ),
 ];
@@ -95,13 +187,29 @@ const LIFELIKE: readonly FfnCase[] = [
   ),
   lifelike(
     "gelu, without a gate, f32 activations",
-    { inputs: 50, hidden: 257, gated: false, dtype: "f16", activation: gelu, estimator: float, k: 5, candidates: 12, batch: 2 },
+    {
+      inputs: 50,
+      hidden: 257,
+      gated: false,
+      dtype: "f16",
+      activation: gelu,
+      estimator: float,
+      k: 5,
+      candidates: 12,
+      batch: 2,
+    },
     3,
   ),
   lifelike(
     "squared relu, scored by squares",
     {
-      ...{ inputs: 48, hidden: 200, dtype: "f32", activation: squaredRelu, estimator: quantized({ bits: 8, activations: "f32" }) },
+      ...{
+        inputs: 48,
+        hidden: 200,
+        dtype: "f32",
+        activation: squaredRelu,
+        estimator: quantized({ bits: 8, activations: "f32" }),
+      },
       ...{ group: { size: 4, score: "l2" }, k: 10, candidates: 20, batch: 3 },
     },
     4,
@@ -122,12 +230,24 @@ const LIFELIKE: readonly FfnCase[] = [
 ];
 
 /** Each adversary as the matrix that is scored; products of the largest floats would exceed f32 on the way. */
-const ADVERSARIAL: readonly FfnCase[] = ADVERSARIES.filter(({ name }) => name !== "the largest and smallest floats").flatMap((adversary) =>
+const ADVERSARIAL: readonly FfnCase[] = ADVERSARIES.filter(
+  ({ name }) => name !== "the largest and smallest floats",
+).flatMap((adversary) =>
   (["int8 activations", "f32 activations"] as const).map((kind): FfnCase => {
     const estimator = kind === "int8 activations" ? int4 : quantized({ bits: 8, activations: "f32" });
     return {
       name: `ffn, ${kind}: ${adversary.name}`,
-      layer: { inputs: 10, hidden: 500, outputs: 6, dtype: "f32", activation: relu, estimator, k: 8, candidates: 24, batch: 2 },
+      layer: {
+        inputs: 10,
+        hidden: 500,
+        outputs: 6,
+        dtype: "f32",
+        activation: relu,
+        estimator,
+        k: 8,
+        candidates: 24,
+        batch: 2,
+      },
       tokens: 3,
       gate: adversary.weights,
       up: integers(3),

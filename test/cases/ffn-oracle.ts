@@ -108,7 +108,14 @@ export function judgeFfn(
     if (String(chosen) !== String(expected.best)) problems.push(`groups ${chosen} instead of ${expected.best}`);
   } else {
     const slack = (row: number) => expected.exactSlack[row]!;
-    problems.push(...wrongChoice(selecting, expected, chosen.map((index) => index - common), slack));
+    problems.push(
+      ...wrongChoice(
+        selecting,
+        expected,
+        chosen.map((index) => index - common),
+        slack,
+      ),
+    );
   }
   expected.outputOf(chosen).forEach(({ value, slack }, i) => {
     const allowed = comparison === "exact" ? 0 : slack;

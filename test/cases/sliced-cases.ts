@@ -55,7 +55,7 @@ export const SLICED_CASES: readonly {
 ];
 
 export function compileFor(layer: SoftmaxCase["layer"], profile: Profile) {
-  const model = defineModel("case", { [LAYER]: softmax({ ...layer, weight: LAYER }) });
+  const model = defineModel("case", { [LAYER]: softmax({ crossover: "ignore", ...layer, weight: LAYER }) });
   const { plan, files } = emit(check({ model, sites: [] }), [profile]);
   return { plan, sources: Object.fromEntries(files) };
 }

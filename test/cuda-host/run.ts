@@ -60,7 +60,7 @@ function sourcesOf({ kernels }: LayerProgram, text: (file: string) => string): N
 
 export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): CudaCase {
   const { layer: options } = softmaxCase;
-  const model = defineModel("case", { [LAYER]: softmax({ ...options, weight: LAYER }) });
+  const model = defineModel("case", { [LAYER]: softmax({ crossover: "ignore", ...options, weight: LAYER }) });
   const { plan, files } = emit(check({ model, sites: [] }), [profile]);
   const layer = plan.layers[LAYER] as SoftmaxPlan;
   const program = plan.programs[0]!.layers[LAYER]!;

@@ -1,9 +1,9 @@
 // One launch, with every buffer in the test's hands: scratch holds garbage before, and all of it can be read after.
 
-import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
-import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import type { LayerPlan, Plan } from "../../runtime/plan.ts";
+import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
+import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
 import { LAYER } from "../cases/compile-case.ts";
 
 /** Bits that no launch may depend on: NaN as a float, larger than any row as a number. */

@@ -1,8 +1,8 @@
 // An explanation as people read it, in 80 columns.
 
 import type { LaunchPlan } from "../../../runtime/plan.ts";
-import { formatBytes } from "../report.ts";
 import type { Reads } from "../../reads.ts";
+import { formatBytes } from "../report.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
 export function formatModel({ model, spec, layers }: ModelExplanation): string {

@@ -1,7 +1,15 @@
 // What a plan means, per layer and as data: what is read against the dense layer, what it needs, what it promises.
 
-import type { EstimatorPlan, FfnPlan, KernelPlan, LayerPlan, Plan, Program, SelectionPlan } from "../../../runtime/plan.ts";
 import { weightTensors } from "../../../runtime/pack/weight-tensors.ts";
+import type {
+  EstimatorPlan,
+  FfnPlan,
+  KernelPlan,
+  LayerPlan,
+  Plan,
+  Program,
+  SelectionPlan,
+} from "../../../runtime/plan.ts";
 import { type Reads, readsOf } from "../../reads.ts";
 
 export interface ModelExplanation {
