@@ -84,11 +84,12 @@ function readsTable(reads: readonly Reads[]): string[] {
   return lines;
 }
 
-/** Programs that differ in nothing but the profile, together. */
+/** Programs that differ in nothing but the profile, and so in the folders of their files, together. */
 function withEqualsJoined(programs: readonly ProgramExplanation[]): ProgramExplanation[][] {
   const equal = new Map<string, ProgramExplanation[]>();
   for (const program of programs) {
-    const key = JSON.stringify({ ...program, profile: "" });
+    const kernels = program.kernels.map((kernel) => ({ ...kernel, file: "" }));
+    const key = JSON.stringify({ ...program, kernels, profile: "" });
     equal.set(key, [...(equal.get(key) ?? []), program]);
   }
   return [...equal.values()];
