@@ -1,5 +1,5 @@
 // How long compiling takes: cold, as a whole process of the command line, and warm, as a rebuild in one process after the
-// spec has changed. Prints medians. Run with: npm run bench:compile
+// spec has changed; and how much source comes of it. Prints medians. Run with: npm run bench:compile
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -31,10 +31,30 @@ const warm = await median(async (run) => {
   await writeFile(spec, text.replace("k: 32", `k: ${64 + run}`));
   await compile(spec);
 });
+const large = join(root, "bench/thirty-two-layers.hire.ts");
+const coldLarge = await median(async (run) => {
+  await promisify(execFile)(process.execPath, [
+    join(root, "dist/compiler/cli/main.js"),
+    "compile",
+    large,
+    "--out",
+    join(folder, String(run)),
+  ]);
+});
 await rm(folder, { recursive: true });
 console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.versions.node}, medians of ${RUNS}`);
 console.log(`cold  hirec compile as a process     ${cold.toFixed(0)} ms`);
 console.log(`warm  a rebuild in one process       ${warm.toFixed(0)} ms`);
+console.log(`cold  a head and 32 feed-forwards       ${coldLarge.toFixed(0)} ms`);
+console.log("\ngenerated, both targets        files   sources   kernels, one profile");
+for (const each of ["examples/tiny-lm/tiny-lm.hire.ts", "bench/thirty-two-layers.hire.ts"]) {
+  const { plan, files } = await compile(join(root, each), { targets: ["wgsl", "cuda"] });
+  const sources = [...files].filter(([path]) => /\.(wgsl|cu)$/.test(path));
+  const bytes = sources.reduce((sum, [, source]) => sum + Buffer.byteLength(source), 0);
+  const kernels = Object.values(plan.programs[0]!.layers).reduce((sum, layer) => sum + layer.kernels.length, 0);
+  const columns = [String(sources.length).padStart(7), `${(bytes / 1000).toFixed(0)} KB`.padStart(10), kernels];
+  console.log(`${plan.model.padEnd(28)}${columns.join("")}`.replace(/KB/, "KB   "));
+}
 process.exit(0);
 
 async function median(work: (run: number) => Promise<void>): Promise<number> {
