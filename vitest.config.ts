@@ -1,7 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { findLavapipe } from "./test/lavapipe/find.ts";
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+// Compiling every kernel with LLVM takes minutes.
+const lavapipe = process.env.HIREC_LONG === "1" ? findLavapipe() : undefined;
 
 export default defineConfig({
   resolve: {
@@ -14,5 +18,24 @@ export default defineConfig({
       { find: /^hirec\/runtime\/node$/, replacement: source("runtime/node/index.ts") },
     ],
   },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: "hirec", include: ["test/**/*.test.ts"] } },
+      // The cases once more, on another driver with another subgroup size.
+      ...(lavapipe
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: "lavapipe",
+                include: ["test/software/{softmax,ffn,slices,ffn-slices}.test.ts"],
+                env: { HIREC_TEST_DRIVER: lavapipe },
+              },
+            },
+          ]
+        : []),
+    ],
+  },
 });

@@ -46,14 +46,14 @@ console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.versions
 console.log(`cold  hirec compile as a process     ${cold.toFixed(0)} ms`);
 console.log(`warm  a rebuild in one process       ${warm.toFixed(0)} ms`);
 console.log(`cold  a head and 32 feed-forwards       ${coldLarge.toFixed(0)} ms`);
-console.log("\ngenerated, both targets        files   sources   kernels, one profile");
+const row = (cells: readonly string[]) => cells.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(22))).join("");
+console.log(`\n${row(["generated, both targets", "source files", "their size", "kernels of a profile"])}`);
 for (const each of ["examples/tiny-lm/tiny-lm.hire.ts", "bench/thirty-two-layers.hire.ts"]) {
   const { plan, files } = await compile(join(root, each), { targets: ["wgsl", "cuda"] });
   const sources = [...files].filter(([path]) => /\.(wgsl|cu)$/.test(path));
   const bytes = sources.reduce((sum, [, source]) => sum + Buffer.byteLength(source), 0);
   const kernels = Object.values(plan.programs[0]!.layers).reduce((sum, layer) => sum + layer.kernels.length, 0);
-  const columns = [String(sources.length).padStart(7), `${(bytes / 1000).toFixed(0)} KB`.padStart(10), kernels];
-  console.log(`${plan.model.padEnd(28)}${columns.join("")}`.replace(/KB/, "KB   "));
+  console.log(row([plan.model, String(sources.length), `${(bytes / 1000).toFixed(0)} KB`, String(kernels)]));
 }
 process.exit(0);
 

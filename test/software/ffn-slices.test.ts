@@ -2,16 +2,17 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PROFILES, type WgslProfile } from "../../compiler/profiles.ts";
-import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { NodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceFfn } from "../../runtime/reference/ffn.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
 import { LAYER } from "../cases/compile-case.ts";
 import { compileFfn } from "../cases/compile-ffn.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
+import { requestTestDevice } from "./device.ts";
 
 let software: NodeDevice;
 beforeAll(async () => {
-  software = await requestNodeDevice("software");
+  software = await requestTestDevice();
 });
 afterAll(() => software.close());
 

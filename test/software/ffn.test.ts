@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PROFILES } from "../../compiler/profiles.ts";
-import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { NodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceFfn, type ReferenceFfn } from "../../runtime/reference/ffn.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
 import { LAYER } from "../cases/compile-case.ts";
@@ -10,11 +10,12 @@ import { type CompiledFfn, compileFfn } from "../cases/compile-ffn.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import { type ExpectedFfn, ffnOracle, judgeFfn } from "../cases/ffn-oracle.ts";
 import { rowOf, selected } from "../cases/selected.ts";
+import { requestTestDevice } from "./device.ts";
 import { runKernels } from "./run-kernels.ts";
 
 let software: NodeDevice;
 beforeAll(async () => {
-  software = await requestNodeDevice("software");
+  software = await requestTestDevice();
 });
 afterAll(() => software?.close());
 

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PROFILES } from "../../compiler/profiles.ts";
 import { quantized } from "../../dsl/index.ts";
-import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { NodeDevice } from "../../runtime/node/device.ts";
 import type { SoftmaxPlan } from "../../runtime/plan.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
@@ -11,10 +11,11 @@ import { LAYER, packed } from "../cases/compile-case.ts";
 import { integers } from "../cases/fills.ts";
 import { compileFor, SLICED_CASES, withBinding } from "../cases/sliced-cases.ts";
 import { caseData } from "../cases/softmax-case.ts";
+import { requestTestDevice } from "./device.ts";
 
 let software: NodeDevice;
 beforeAll(async () => {
-  software = await requestNodeDevice("software");
+  software = await requestTestDevice();
 });
 afterAll(() => software.close());
 

@@ -1,7 +1,7 @@
 // Every case of the table on the software adapter, with the kernels of every profile.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { NodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
 import { type CompiledCase, compileCase, LAYER } from "../cases/compile-case.ts";
@@ -9,6 +9,7 @@ import { judge } from "../cases/judge.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
 import { rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+import { requestTestDevice } from "./device.ts";
 import { runKernels } from "./run-kernels.ts";
 
 let software: NodeDevice;
@@ -17,7 +18,7 @@ let software: NodeDevice;
 const held: GpuModel[] = [];
 
 beforeAll(async () => {
-  software = await requestNodeDevice("software");
+  software = await requestTestDevice();
 });
 
 afterAll(() => software?.close());
