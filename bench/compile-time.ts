@@ -46,7 +46,8 @@ console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.versions
 console.log(`cold  hirec compile as a process     ${cold.toFixed(0)} ms`);
 console.log(`warm  a rebuild in one process       ${warm.toFixed(0)} ms`);
 console.log(`cold  a head and 32 feed-forwards       ${coldLarge.toFixed(0)} ms`);
-const row = (cells: readonly string[]) => cells.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(22))).join("");
+const row = (cells: readonly string[]) =>
+  cells.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(22))).join("");
 console.log(`\n${row(["generated, both targets", "source files", "their size", "kernels of a profile"])}`);
 for (const each of ["examples/tiny-lm/tiny-lm.hire.ts", "bench/thirty-two-layers.hire.ts"]) {
   const { plan, files } = await compile(join(root, each), { targets: ["wgsl", "cuda"] });

@@ -4,6 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Model } from "../dsl/index.ts";
 import { HireError, reasonOf } from "../runtime/errors.ts";
+import type { FunctionSyntax } from "./load/functions.ts";
 import { runSpec } from "./load/run-spec.ts";
 import { type CallSite, defaultExportSpan } from "./load/spec-text.ts";
 
@@ -13,6 +14,8 @@ export interface LoadedSpec {
   readonly path: string;
   readonly model: Model;
   readonly sites: readonly CallSite[];
+  /** The functions of the spec's text, by their numbers. */
+  readonly functions: readonly FunctionSyntax[];
   /** Absolute paths of the spec and of every file of the user's that it imports. */
   readonly files: readonly string[];
 }
@@ -25,8 +28,8 @@ export async function load(specPath: string, onInput?: (path: string) => void): 
   const path = resolve(specPath);
   onInput?.(path);
   await requireFile(path, specPath);
-  const { value, sites, files } = await runSpec(path, onInput);
-  if (isModel(value)) return { path, model: value, sites, files };
+  const { value, sites, functions, files } = await runSpec(path, onInput);
+  if (isModel(value)) return { path, model: value, sites, functions, files };
   const exported = defaultExportSpan(path, await readFile(path, "utf8"));
   throw new HireError({
     code: "HIRE-SPEC-005",

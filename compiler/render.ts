@@ -5,6 +5,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
 import type { KernelPlan, Target } from "../runtime/plan.ts";
 import { parameterOf, sharedVariableOf } from "./cuda-declarations.ts";
+import { scalarsToCuda } from "./scalar/cuda.ts";
+import { scalarsToWgsl } from "./scalar/wgsl.ts";
 
 /** Where a kernel belongs, for the header of its source. */
 export interface KernelPlace {
@@ -31,10 +33,14 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
     name: kernel.name,
     workgroupSize: kernel.workgroupSize,
     stages: kernel.stages.join(" -> "),
+    functions: kernel.functions ? FUNCTIONS[place.target](kernel.functions) : "",
     ...WORDS[place.target](kernel),
   });
   return `${source.replace(/\n{3,}/g, "\n\n").trimEnd()}\n`;
 }
+
+/** Functions of one number, as a kernel's source declares them. */
+const FUNCTIONS = { wgsl: scalarsToWgsl, cuda: scalarsToCuda } as const;
 
 /** What a target's templates call the parts of a plan, and what its choices stand for. */
 const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {

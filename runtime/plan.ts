@@ -205,6 +205,7 @@ export interface KernelPlan {
   /** The numbers and the choices that its template receives. */
   readonly constants: Readonly<Record<string, number>>;
   readonly choices: Readonly<Record<string, boolean>>;
+  /** Functions of one number that the kernel calls, by their names in its source; absent when there are none. */
   readonly functions?: Readonly<Record<string, ScalarFunction>>;
 }
 

@@ -2,14 +2,22 @@
 
 import type { Built } from "../../dsl/index.ts";
 import type { Diagnostic, SourceSpan } from "../../runtime/errors.ts";
+import type { ScalarFunction } from "../../runtime/scalar.ts";
 import type { LoadedSpec } from "../load.ts";
+import { lowerFunction } from "../scalar/lower.ts";
+import { builtKind, show } from "./show.ts";
+
+export { builtKind, isBuilt, show } from "./show.ts";
+
+/** What a reader needs of a spec; a model that a program built has neither a path nor functions whose text is known. */
+type ReadSpec = Pick<LoadedSpec, "sites"> & Partial<Pick<LoadedSpec, "path" | "functions">>;
 
 /** Reads options of builder calls, and collects what is wrong with them and where. */
 export class Reader {
   readonly problems: Diagnostic[] = [];
-  readonly #spec: Pick<LoadedSpec, "sites"> & { readonly path?: string };
+  readonly #spec: ReadSpec;
 
-  constructor(spec: Pick<LoadedSpec, "sites"> & { readonly path?: string }) {
+  constructor(spec: ReadSpec) {
     this.#spec = spec;
   }
 
@@ -109,6 +117,19 @@ export class Reader {
     return value as string;
   }
 
+  /**
+   * A function of one number, such as `(z) => Math.max(z, 0)`; undefined when it is not given, or when something is wrong
+   * with it, which is reported then at its place in the function.
+   */
+  scalar(built: Built<string, unknown>, property: string): ScalarFunction | undefined {
+    const value = optionsOf(built)[property];
+    if (value === undefined) return undefined;
+    const place = this.value(built, property);
+    const { scalar, problems } = lowerFunction(value, property, this.#spec.functions ?? [], place);
+    this.problems.push(...problems);
+    return scalar;
+  }
+
   missingBuilder(built: Built<string, unknown>, property: string, value: unknown, example: string): void {
     if (value === undefined) this.missing(built, property, example);
     else {
@@ -123,7 +144,7 @@ export class Reader {
     const { within } = built as Partial<Part>;
     this.report("HIRE-SPEC-009", `${built.kind} needs \`${property}\``, {
       fix: `Add ${property}: ${expected}`,
-      span: within === undefined ? this.call(built) : this.#property(built, property)?.value ?? this.call(built),
+      span: within === undefined ? this.call(built) : (this.#property(built, property)?.value ?? this.call(built)),
     });
   }
 
@@ -147,31 +168,6 @@ export interface Part extends Built<string, unknown> {
 
 function siteOf({ site }: Built<string, unknown>) {
   return site === undefined ? {} : { site };
-}
-
-export function isBuilt<Kind extends string>(value: unknown, kind: Kind): value is Built<Kind, unknown> {
-  return typeof value === "object" && value !== null && (value as Built<string, unknown>).kind === kind;
-}
-
-/** The name of the builder that made a value; empty when none did. */
-export function builtKind(value: object): string {
-  const { kind } = value as Partial<Built<string, unknown>>;
-  return typeof kind === "string" && Object.hasOwn(value, "options") ? kind : "";
-}
-
-/** A value as it may stand in a message: short, on one line. */
-export function show(value: unknown): string {
-  const shown = describe(value);
-  return shown.length > 60 ? `${shown.slice(0, 57)}…` : shown;
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "function") return "a function";
-  if (typeof value !== "object" || value === null) return String(value);
-  if (Array.isArray(value)) return "an array";
-  return builtKind(value) === "" ? "a plain object" : `${builtKind(value)}(…)`;
 }
 
 function optionsOf(built: Built<string, unknown>): Readonly<Record<string, unknown>> {

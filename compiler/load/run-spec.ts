@@ -7,12 +7,15 @@ import { dirname, extname, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
 import { type Diagnostic, HireError, reasonOf, type SourceSpan } from "../../runtime/errors.ts";
-import { type CallSite, LANGUAGE_MODULE, numberBuilderCalls } from "./spec-text.ts";
+import type { FunctionSyntax } from "./functions.ts";
+import { type CallSite, LANGUAGE_MODULE, numberSpec } from "./spec-text.ts";
 
 /** A spec that has run: its default export, and what its text says about where the values came from. */
 export interface RunSpec {
   readonly value: unknown;
   readonly sites: readonly CallSite[];
+  /** By their numbers. */
+  readonly functions: readonly FunctionSyntax[];
   /** Absolute paths of the spec and of every file of the user's that it imports. */
   readonly files: readonly string[];
 }
@@ -33,19 +36,27 @@ function isOfUser(path: string): boolean {
  */
 export async function runSpec(path: string, onInput: (path: string) => void = () => {}): Promise<RunSpec> {
   const sites: CallSite[] = [];
+  const functions: FunctionSyntax[] = [];
   const problems: Diagnostic[] = [];
   const files: string[] = [];
   const collect = (file: string) => {
     files.push(file);
     onInput(file);
   };
-  const { code, map } = await bundle(path, numberingPlugin(sites, problems, collect), problems);
+  const { code, map } = await bundle(path, numberingPlugin({ sites, functions, problems }, collect), problems);
   if (problems.length > 0) throw new HireError(problems);
   const value = await importBundle(path, code, map);
-  return { value, sites, files };
+  return { value, sites, functions, files };
 }
 
-function numberingPlugin(sites: CallSite[], problems: Diagnostic[], onInput: (file: string) => void): Plugin {
+/** What is found in the texts of all files together. */
+interface Numbered {
+  readonly sites: CallSite[];
+  readonly functions: FunctionSyntax[];
+  readonly problems: Diagnostic[];
+}
+
+function numberingPlugin({ sites, functions, problems }: Numbered, onInput: (file: string) => void): Plugin {
   return {
     name: "hirec-spec",
     setup(bundler) {
@@ -59,8 +70,9 @@ function numberingPlugin(sites: CallSite[], problems: Diagnostic[], onInput: (fi
       bundler.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
         if (!isOfUser(path)) return undefined;
         const text = await readFile(path, "utf8");
-        const numbered = numberBuilderCalls(path, text, sites.length);
+        const numbered = numberSpec(path, text, { site: sites.length, function: functions.length });
         sites.push(...numbered.sites);
+        functions.push(...numbered.functions);
         problems.push(...numbered.problems);
         // A file with a syntax error has been reported at its place; an empty module lets the rest be read.
         const contents = numbered.problems.length > 0 ? "export default undefined" : numbered.code;

@@ -4,6 +4,7 @@
 import MagicString from "magic-string";
 import { type CallExpression, type Expression, Node, Project, type SourceFile, SyntaxKind, type ts } from "ts-morph";
 import { type Diagnostic, type SourceSpan, withoutRepeats } from "../../runtime/errors.ts";
+import { type FunctionSyntax, numberFunctions } from "./functions.ts";
 
 /** The module name that specs import the language from. */
 export const LANGUAGE_MODULE = "hirec";
@@ -28,9 +29,10 @@ export interface CallSite {
 }
 
 export interface NumberedSpec {
-  /** The text with a number appended to the arguments of every builder call, and an inline source map to `text`. */
+  /** The text with a number for every builder call and function (functions.ts), and an inline source map to `text`. */
   readonly code: string;
   readonly sites: readonly CallSite[];
+  readonly functions: readonly FunctionSyntax[];
   readonly problems: readonly Diagnostic[];
 }
 
@@ -38,26 +40,28 @@ export interface NumberedSpec {
 const project = new Project({ useInMemoryFileSystem: true, skipLoadingLibFiles: true });
 
 /**
- * Parses one file and numbers its builder calls from `firstSite` on.
+ * Parses one file and numbers its builder calls and its functions, each from the numbers of `first` on.
  * @returns problems HIRE-SPEC-002 (syntax) and HIRE-SPEC-007 (a property given twice, of which JavaScript would silently
  * keep the last).
  */
-export function numberBuilderCalls(path: string, text: string, firstSite: number): NumberedSpec {
+export function numberSpec(path: string, text: string, first: { site: number; function: number }): NumberedSpec {
   const source = project.createSourceFile(path, text, { overwrite: true });
   const syntax = syntaxProblems(source, path);
-  if (syntax.length > 0) return { code: text, sites: [], problems: syntax };
+  if (syntax.length > 0) return { code: text, sites: [], functions: [], problems: syntax };
 
   const edited = new MagicString(text);
   const sites: CallSite[] = [];
   const problems: Diagnostic[] = [];
+  // Functions first: where a function ends an argument list, the number of the call goes behind it.
+  const functions = numberFunctions(edited, source.compilerNode, first.function);
   for (const { call, arity } of builderCalls(source)) {
-    appendNumber(edited, call, arity, firstSite + sites.length);
+    appendNumber(edited, call, arity, first.site + sites.length);
     sites.push(describeCall(call, problems));
   }
-  if (sites.length === 0) return { code: text, sites, problems };
+  if (!edited.hasChanged()) return { code: text, sites, functions, problems };
   const map = edited.generateMap({ source: path, includeContent: true, hires: true });
   const code = `${edited.toString()}\n//# sourceMappingURL=${map.toUrl()}`;
-  return { code, sites, problems: withoutRepeats(problems) };
+  return { code, sites, functions, problems: withoutRepeats(problems) };
 }
 
 /** Where a spec says what its default export is; undefined when it does not. */

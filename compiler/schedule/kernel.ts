@@ -1,7 +1,6 @@
 // What the plan says of every kernel alike.
 
 import type { BindingPlan, KernelPlan, LaunchPlan, LayerPlan, ScoredPlan } from "../../runtime/plan.ts";
-import type { ScalarFunction } from "../../runtime/scalar.ts";
 import type { FusedKernel } from "../fuse.ts";
 import type { Profile } from "../profiles.ts";
 
@@ -42,8 +41,7 @@ export interface KernelParts {
   readonly variables: readonly WorkgroupVariable[];
   readonly constants: Readonly<Record<string, number>>;
   readonly choices: Readonly<Record<string, boolean>>;
-  /** Functions of the spec that the kernel calls. */
-  readonly functions?: Readonly<Record<string, ScalarFunction>>;
+  readonly functions?: KernelPlan["functions"];
 }
 
 export function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {

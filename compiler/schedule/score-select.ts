@@ -81,7 +81,9 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     },
     choices: {
       inGroups: group !== undefined,
-      ...score?.choices,
+      // A function of the score needs it as it is; any other order is the same in units of the token's scale.
+      tokenScale: int8 && score?.choices.scoreFunction === true,
+      ...(score?.choices ?? { scoreFunction: false }),
       sliced,
       int8,
       quantizesHere,

@@ -25,7 +25,8 @@ export async function recordActivations(folder: string, positions: number, file:
     name: `${name}.input`,
     dtype: "F32" as const,
     shape,
-    bytes: () => Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))),
+    bytes: () =>
+      Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))),
   });
   const tensors = [tensor("head", [head]), ...seen.map((parts, layer) => tensor(`mlp${layer}`, parts))];
   await writeSafetensors(file, tensors, {}, "HIRE-RUN-009");

@@ -52,7 +52,13 @@ function modelOf({ head, mlp, candidates }: Setting): Model {
   const changed = (layer: Layer): Layer => {
     if (layer.kind === "softmax") {
       const { candidates: _, select: __, ...options } = layer.options;
-      return softmax({ ...options, estimator: head, logSumExp: true, tail: "estimate", ...(head.kind !== "dense" && { candidates: 128 }) });
+      return softmax({
+        ...options,
+        estimator: head,
+        logSumExp: true,
+        tail: "estimate",
+        ...(head.kind !== "dense" && { candidates: 128 }),
+      });
     }
     const { candidates: _, ...options } = layer.options;
     return ffn({ ...options, estimator: mlp, ...(mlp.kind !== "dense" && { candidates }) });
@@ -85,7 +91,8 @@ async function study(): Promise<void> {
       .map((title, i) => (i === 0 ? title.padEnd(26) : title.padStart(10)))
       .join(""),
   );
-  const rowOf = (x: Float32Array, i: number) => x.subarray(i * exact.embedding.inputs, (i + 1) * exact.embedding.inputs);
+  const rowOf = (x: Float32Array, i: number) =>
+    x.subarray(i * exact.embedding.inputs, (i + 1) * exact.embedding.inputs);
   let loss = 0;
   held.next.forEach((token, i) => {
     loss -= exactLogProbability(weights, rowOf(held.inputs, i), token);

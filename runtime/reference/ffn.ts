@@ -46,6 +46,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
 
   const select = (x: Float32Array): GroupSelection => {
     const ofRows = estimate(x);
+    if (isInteger && typeof group.score !== "string") scaleByToken(ofRows, x);
     const estimates = new Float64Array(group.count);
     // Where rows are scored alike on every backend, groups are added up alike.
     const add = groupScore(group, isInteger ? Math.fround : (value) => value);
@@ -114,6 +115,14 @@ function groupScore({ score }: GroupPlan, round: (value: number) => number): (sc
     of: typeof score === "string" ? Number : evaluateScalar(score),
   }[typeof score === "string" ? score : "of"];
   return (scores) => scores.reduce((sum, value) => round(sum + round(term(value))), 0);
+}
+
+/** Estimates in units of the token's scale become estimates of the scores themselves. */
+function scaleByToken(estimates: Float64Array, x: Float32Array): void {
+  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scale = Math.fround(largest * Math.fround(1 / 127));
+  const settled = scale < 2 ** -126 ? 0 : scale;
+  for (let row = 0; row < estimates.length; row++) estimates[row] = Math.fround(estimates[row]! * settled);
 }
 
 /** Rows of the three matrices by neuron, out of its bundle. */

@@ -46,12 +46,17 @@ export function ffnOracle(
     let [estimates, estimateSlack] = [exact, exactSlack];
     if (estimateRows) {
       const ofRows = estimateRows(x);
+      const scale = integers && typeof layer.group?.score === "function" ? tokenScale(x) : undefined;
+      const estimated = (row: number) => {
+        const value = ofRows.estimates[row]!;
+        return scale === undefined ? value : Math.fround(value * scale);
+      };
       const add = integers ? groupScore(layer.group?.score ?? "max", Math.fround) : score;
-      const estimated = groupNumbers.map((index) =>
-        add(neurons(index).map((row) => ({ value: ofRows.estimates[row]!, slack: ofRows.estimateSlack[row]! }))),
+      const scored = groupNumbers.map((index) =>
+        add(neurons(index).map((row) => ({ value: estimated(row), slack: ofRows.estimateSlack[row]! }))),
       );
-      estimates = Float64Array.from(estimated, ({ value }) => value);
-      estimateSlack = Float64Array.from(estimated, ({ slack }) => (integers ? 0 : slack));
+      estimates = Float64Array.from(scored, ({ value }) => value);
+      estimateSlack = Float64Array.from(scored, ({ slack }) => (integers ? 0 : slack));
     }
     const survivors = Array.from({ length: selection.buckets }, (_, bucket) => {
       const members = groupNumbers.map((_, i) => i).filter((i) => i % selection.buckets === bucket);
@@ -123,6 +128,11 @@ export function judgeFfn(
     if (!isRight) problems.push(`output ${i} is ${output[i]} instead of ${value}`);
   });
   return problems;
+}
+
+/** The number that a token's codes count, as f32 has it. */
+function tokenScale(x: Float32Array): number {
+  return Math.fround(Math.max(...x.map(Math.abs)) * Math.fround(1 / 127));
 }
 
 function near(row: Float32Array, x: Float32Array): Near {
