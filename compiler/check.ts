@@ -136,7 +136,7 @@ export function checkEstimator(
     reader.options(estimator, ["bits", "group", "activations"]);
     return {
       kind: "quantized",
-      bits: reader.choice(estimator, "bits", [4, 8] as const),
+      bits: reader.choice(estimator, "bits", [2, 3, 4, 5, 6, 8] as const),
       group: reader.choice(estimator, "group", [32, 64, 128, "row"] as const, 32),
       activations: reader.choice(estimator, "activations", ["int8", "f32"] as const, "int8"),
     };

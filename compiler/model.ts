@@ -1,6 +1,7 @@
 // The checked model: what `check` promises to every later pass. Plain data, all defaults filled in.
 
 import type { Dtype } from "../dsl/index.ts";
+import type { CodeBits } from "../runtime/pack/code-format.ts";
 import type { FfnPlan, GroupPlan } from "../runtime/plan.ts";
 import type { ScalarFunction } from "../runtime/scalar.ts";
 
@@ -47,7 +48,7 @@ export type CheckedEstimator =
   | { readonly kind: "dense" }
   | {
       readonly kind: "quantized";
-      readonly bits: 4 | 8;
+      readonly bits: CodeBits;
       readonly group: 32 | 64 | 128 | "row";
       readonly activations: "int8" | "f32";
     };

@@ -1,6 +1,7 @@
 // How a layer's rows are cut into buckets, tiles and steps, and what each packed tensor therefore holds. This depends on
 // the layer alone, not on the device profile, so one pack serves every program of a plan.
 
+import { codeFormat, codesPerStep, largestLevel } from "../runtime/pack/code-format.ts";
 import type {
   BytesPlan,
   EstimatorPlan,
@@ -32,12 +33,13 @@ export function tile(layer: CheckedLayer): LayerPlan {
   const selection = planSelection(layer);
   const positions = Math.ceil(choices(layer) / selection.buckets);
   const estimator = planEstimator(layer);
-  const rowBytes =
-    estimator.kind === "dense" ? exactRowBytes(layer) : (estimator.group * estimator.groups * estimator.bits) / 8;
   const tiling: TilingPlan = {
     lanes: LANES,
     tiles: Math.ceil(positions / choicesPerTile(layer)),
-    steps: Math.ceil(rowBytes / STEP_BYTES),
+    steps:
+      estimator.kind === "dense"
+        ? exactRowBytes(layer) / STEP_BYTES
+        : (estimator.group * estimator.groups) / codesPerStep(estimator.bits),
   };
   const tensors = planTensors(layer, estimator, selection, tiling);
   const bytes = planBytes(layer, tensors);
@@ -117,7 +119,7 @@ function planEstimator(layer: CheckedScored): EstimatorPlan {
   const padded = paddedInputs(layer);
   const group = estimator.group === "row" ? padded : estimator.group;
   const groups = padded / group;
-  const largestDot = padded * (2 ** (estimator.bits - 1) - 1) * 127;
+  const largestDot = padded * largestLevel(estimator.bits) * 127;
   const fitting = estimator.activations === "int8" ? Math.max(1, Math.floor(INT32_MAX / largestDot)) : BYTE_MAX;
   const scaleMax = groups === 1 ? 1 : Math.min(BYTE_MAX, fitting);
   return { kind: "quantized", bits: estimator.bits, group, groups, activations: estimator.activations, scaleMax };
@@ -141,10 +143,12 @@ function planTensors(
   if (estimator.kind === "dense") {
     return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...bundles];
   }
+  const { main, low } = codeFormat(estimator.bits);
   const scales =
     estimator.groups === 1 ? [] : [tensor("scales", "U32", [buckets, tiles, Math.ceil(estimator.groups / 4), lanes])];
   return [
-    tensor("codes", "U32", [buckets, tiles, steps, lanes, stepWords]),
+    tensor("codes", "U32", [buckets, tiles, steps, lanes, (codesPerStep(estimator.bits) * main) / 32]),
+    ...(low === 0 ? [] : [tensor("low_codes", "U32", [buckets, tiles, steps, lanes, low])]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
     ...(layer.kind === "ffn"

@@ -3,8 +3,8 @@
 import { type Built, builder } from "./built.ts";
 
 export interface QuantizedOptions {
-  /** Bits per weight: 4 reads a quarter of bf16, 8 reads half. */
-  readonly bits: 4 | 8;
+  /** Bits per weight: 4 reads a quarter of bf16, 8 reads half. 4 and 8 take the fewest instructions. */
+  readonly bits: 2 | 3 | 4 | 5 | 6 | 8;
   /** Adjacent inputs that share a scale; `"row"` is one scale for the whole row. Default 32. */
   readonly group?: 32 | 64 | 128 | "row";
   /**

@@ -2,6 +2,7 @@
 // must agree on; the runtime needs it and the kernels' sources, nothing else of the compiler.
 
 import { type Diagnostic, HireError } from "./errors.ts";
+import type { CodeBits } from "./pack/code-format.ts";
 import type { TensorDtype } from "./safetensors.ts";
 import type { ScalarFunction } from "./scalar.ts";
 
@@ -84,7 +85,7 @@ export type EstimatorPlan =
   | { readonly kind: "dense" }
   | {
       readonly kind: "quantized";
-      readonly bits: 4 | 8;
+      readonly bits: CodeBits;
       /** Inputs per scale; the padded width of a row when there is one scale per row. */
       readonly group: number;
       /** Groups per row. */
@@ -122,7 +123,7 @@ export interface TilingPlan {
 
 export interface TensorPlan {
   readonly name: string;
-  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact" | "bundles";
+  readonly role: "codes" | "low_codes" | "scales" | "row_scales" | "weights" | "exact" | "bundles";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;

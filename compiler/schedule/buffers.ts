@@ -1,5 +1,6 @@
 // The buffers of a layer, and how kernels bind them.
 
+import { codeFormat, codesPerStep } from "../../runtime/pack/code-format.ts";
 import type { BindingPlan, BufferPlan, LayerPlan, ScoredPlan, TensorPlan } from "../../runtime/plan.ts";
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
@@ -61,15 +62,19 @@ export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: Sco
   return tensors
     .filter(({ role }) => role !== "exact" && role !== "bundles")
     .map(({ role, shape }) => {
-      const at = `[${shape.slice(0, role === "codes" || role === "weights" ? 4 : shape.length).join(", ")}]`;
+      const at = `[${shape.slice(0, role === "codes" || role === "low_codes" || role === "weights" ? 4 : shape.length).join(", ")}]`;
       switch (role) {
-        case "codes": {
-          const bits = estimator.kind === "quantized" ? estimator.bits : 0;
+        case "codes":
+        case "low_codes": {
+          const bits = estimator.kind === "quantized" ? estimator.bits : 8;
+          const { low } = codeFormat(bits);
+          const words = shape[4]!;
+          const part = low === 0 ? "" : role === "codes" ? `, their upper ${bits - low}` : `, their lower ${low}`;
           return binding(
             role,
             "read",
-            "array<vec4<u32>>",
-            `${at} bucket, tile, step, lane: ${128 / bits} codes of ${bits} bits`,
+            words === 1 ? "array<u32>" : `array<vec${words}<u32>>`,
+            `${at} bucket, tile, step, lane: ${codesPerStep(bits)} codes of ${bits} bits${part}`,
           );
         }
         case "weights":

@@ -1,6 +1,7 @@
 // What a layer needs, against what a device profile offers.
 
 import type { Diagnostic } from "../../runtime/errors.ts";
+import { largestLevel, levelShift } from "../../runtime/pack/code-format.ts";
 import type { BufferPlan, KernelPlan, LayerPlan } from "../../runtime/plan.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
@@ -70,8 +71,8 @@ export function limitProblems(
   return problems;
 }
 
-/** The largest magnitude that an integer score can reach, on the way too: 4-bit codes count 16 times until a group ends. */
+/** The largest magnitude that an integer score can reach, on the way too: codes are the upper bits of a byte until a group ends. */
 function largestScore({ bits, group, groups, scaleMax }: LayerPlan["estimator"] & { kind: "quantized" }): number {
-  const largestOfGroup = group * (2 ** (bits - 1) - 1) * 127;
-  return largestOfGroup * Math.max(groups * scaleMax, bits === 4 ? 16 : 1);
+  const largestOfGroup = group * largestLevel(bits) * 127;
+  return largestOfGroup * Math.max(groups * scaleMax, 2 ** levelShift(bits));
 }

@@ -1,5 +1,6 @@
 // Scores and what they select, in one kernel.
 
+import { codeFormat, levelShift } from "../../runtime/pack/code-format.ts";
 import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
 import {
@@ -20,6 +21,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const { layer, profile, quantizedBefore } = context;
   const { batch, inputs, estimator, selection, tiling, group } = layer;
   const quantized = estimator.kind === "quantized";
+  const format = quantized ? codeFormat(estimator.bits) : undefined;
   const int8 = quantized && estimator.activations === "int8";
   const quantizesHere = int8 && !quantizedBefore;
 
@@ -71,6 +73,11 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       STEPS: tiling.steps,
       KEEP: selection.keep,
       KEEP_PER_LANE: Math.ceil(selection.keep / tiling.lanes),
+      ...(format &&
+        format.main < 8 && {
+          LEVEL_SHIFT: levelShift(format.bits),
+          ...(format.low > 0 && { LOW_SHIFT: 8 - format.main - format.low }),
+        }),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
       ...(quantized &&
         estimator.groups > 1 && {
@@ -91,7 +98,12 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       staged,
       guarded: !int8 && inputs < scoreQuads(layer) * 4,
       dense: !quantized,
-      bits4: quantized && estimator.bits === 4,
+      bytes: quantized && estimator.bits === 8,
+      planes: format !== undefined && format.main < 8,
+      main4: format?.main === 4,
+      low1: format?.low === 1,
+      low2: format?.low === 2,
+      odd: format?.odd === true,
       grouped: quantized && estimator.groups > 1,
       wholeWords: quantized && estimator.groups % 4 === 0,
       ...dtypeChoices(layer),

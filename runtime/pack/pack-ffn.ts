@@ -15,11 +15,16 @@ export interface FfnWeights {
  * Builds every packed tensor of a feed-forward.
  * @param onRow called after each neuron, for progress.
  */
-export function packFfn(plan: FfnPlan, weights: FfnWeights, onRow?: () => void): PackedTensor[] {
+export function packFfn(
+  plan: FfnPlan,
+  weights: FfnWeights,
+  onRow?: () => void,
+  importance?: Float32Array,
+): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
-  placeScored(plan, weights.gate ?? weights.up, data, onRow);
+  placeScored(plan, weights.gate ?? weights.up, data, importance, onRow);
   placeBundles(plan, weights, data.get("bundles")!);
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }

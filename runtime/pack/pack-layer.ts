@@ -1,6 +1,7 @@
 // One layer's weights, built and laid out as its plan wants.
 
 import type { ScoredPlan, SoftmaxPlan, TensorPlan } from "../plan.ts";
+import { type CodeBits, codeFormat } from "./code-format.ts";
 import { emptyRow, type QuantizedRow, quantizeRow } from "./quantize.ts";
 import { rowReader, WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
@@ -12,13 +13,19 @@ export interface PackedTensor extends TensorPlan {
 /**
  * Builds every packed tensor of a layer.
  * @param onRow called after each row, for progress.
+ * @param importance how dear an error in each column is, f32 `[inputs]`; all alike by default.
  */
-export function packLayer(plan: SoftmaxPlan, weights: WeightMatrix, onRow?: () => void): PackedTensor[] {
+export function packLayer(
+  plan: SoftmaxPlan,
+  weights: WeightMatrix,
+  onRow?: () => void,
+  importance?: Float32Array,
+): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
   const exact = plan.tensors.find(({ role }) => role === "exact");
-  placeScored(plan, weights, data, onRow);
+  placeScored(plan, weights, data, importance, onRow);
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
@@ -28,11 +35,12 @@ export function placeScored(
   plan: ScoredPlan,
   weights: WeightMatrix,
   data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
+  importance?: Float32Array,
   onRow?: () => void,
 ): void {
   const place = placer(plan);
   if (plan.estimator.kind === "dense") placeWeights(plan, weights, place, data.get("weights")!, onRow);
-  else placeCodes(plan, weights, place, data, onRow);
+  else placeCodes(plan, weights, place, data, importance, onRow);
 }
 
 /** Where a row lies: the number of its tile over all buckets, and its lane. */
@@ -77,26 +85,34 @@ function placeCodes(
   weights: WeightMatrix,
   place: Placer,
   data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
+  importance: Float32Array | undefined,
   onRow?: () => void,
 ): void {
   if (estimator.kind !== "quantized") return;
   const codes = data.get("codes")!;
+  const lowCodes = data.get("low_codes");
   const scales = data.get("scales");
   const rowScales = new DataView(data.get("row_scales")!.buffer);
   const scaleWords = tensors.find(({ role }) => role === "scales")?.shape[2] ?? 0;
-  const packStep = estimator.bits === 4 ? packStep4 : packStep8;
+  const pack = stepPacker(estimator.bits);
+  const stepBytes = codes.byteLength / (tensors.find(({ role }) => role === "row_scales")!.bytes / 4) / steps;
+  const lowStepBytes = (lowCodes?.byteLength ?? 0) / (codes.byteLength / stepBytes);
   const read = rowReader(weights);
   const values = new Float32Array(estimator.group * estimator.groups);
   const row: QuantizedRow = emptyRow(estimator);
+  const padded = importance && new Float32Array(values.length);
+  padded?.set(importance!);
   for (let index = 0; index < weights.rows; index++) {
     onRow?.();
     const at = place(index);
     if (!at) continue;
     const { tile, lane } = at;
     read(index, values);
-    quantizeRow(values, estimator, row);
-    for (let step = 0; step < steps; step++)
-      packStep(row.codes, step, codes, ((tile * steps + step) * lanes + lane) * 16);
+    quantizeRow(values, estimator, row, padded);
+    for (let step = 0; step < steps; step++) {
+      const number = (tile * steps + step) * lanes + lane;
+      pack(row.levels, step, codes, number * stepBytes, lowCodes, number * lowStepBytes);
+    }
     for (let group = 0; scales && group < estimator.groups; group++) {
       const word = (tile * scaleWords + (group >> 2)) * lanes + lane;
       scales[word * 4 + (group & 3)] = row.scales[group]!;
@@ -105,22 +121,41 @@ function placeCodes(
   }
 }
 
-/**
- * 32 codes of 4 bits. Of every 8 columns, byte i holds column i in its low half and column i + 4 in its high half: both
- * halves, each moved to the upper half of its byte, meet 4 adjacent int8 inputs in one integer dot product.
- */
-function packStep4(codes: Int8Array, step: number, into: Uint8Array, at: number): void {
-  for (let eight = 0; eight < 4; eight++) {
-    const column = step * 32 + eight * 8;
-    for (let i = 0; i < 4; i++) {
-      into[at + eight * 4 + i] = (codes[column + i]! & 15) | ((codes[column + i + 4]! & 15) << 4);
-    }
-  }
-}
+type StepPacker = (
+  levels: Int8Array,
+  step: number,
+  codes: Uint8Array,
+  at: number,
+  lowCodes: Uint8Array | undefined,
+  lowAt: number,
+) => void;
 
-/** 16 codes of 8 bits, in order. */
-function packStep8(codes: Int8Array, step: number, into: Uint8Array, at: number): void {
-  for (let i = 0; i < 16; i++) into[at + i] = codes[step * 16 + i]!;
+/**
+ * 16 codes of 8 bits, in order; or 32 of fewer bits, of which the upper ones go into one plane and the rest into another.
+ * A plane of n bits is made of words of 8 / n quads, four adjacent columns each: byte i of a word holds column i of each of
+ * its quads, the first quad in the lowest bits. So a shift and a mask give four bytes that meet four adjacent inputs.
+ */
+function stepPacker(bits: CodeBits): StepPacker {
+  const { main, low, odd } = codeFormat(bits);
+  if (bits === 8) {
+    return (levels, step, codes, at) => {
+      for (let i = 0; i < 16; i++) codes[at + i] = levels[step * 16 + i]!;
+    };
+  }
+  return (levels, step, codes, at, lowCodes, lowAt) => {
+    for (let i = 0; i < 32; i++) {
+      const level = levels[step * 32 + i]!;
+      const code = odd ? (level - 1) / 2 : level;
+      place(codes, at, i, main, code >> low);
+      if (lowCodes) place(lowCodes, lowAt, i, low, code);
+    }
+  };
+  function place(plane: Uint8Array, at: number, column: number, width: number, code: number): void {
+    const quad = column >> 2;
+    const quadsPerWord = 8 / width;
+    const byte = at + Math.floor(quad / quadsPerWord) * 4 + (column & 3);
+    plane[byte] = plane[byte]! | ((code & (2 ** width - 1)) << (width * (quad % quadsPerWord)));
+  }
 }
 
 /** The exact rows, each padded with zeros to `stride` elements; the same bytes when nothing is to be padded. */

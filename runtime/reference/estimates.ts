@@ -30,14 +30,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
   const codes = data.get("codes")!;
   const scales = data.get("scales");
   const rowScales = data.get("row_scales")!;
-  const code = (first: number, stride: number, column: number): number => {
-    if (bits === 8) return codes.getInt8((first + Math.floor(column / 16) * stride) * 16 + (column % 16));
-    const byte = codes.getUint8(
-      (first + Math.floor(column / 32) * stride) * 16 + Math.floor((column % 32) / 8) * 4 + (column % 4),
-    );
-    const nibble = column % 8 < 4 ? byte & 15 : byte >> 4;
-    return nibble > 7 ? nibble - 16 : nibble;
-  };
+  const level = levelReader(bits, codes, data.get("low_codes"));
   return (x: Float32Array): Float64Array => {
     const token = activations === "int8" ? quantizeToken(x) : x;
     const scores = new Float64Array(rows);
@@ -48,7 +41,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
       for (let g = 0; g < groups; g++) {
         let dot = 0;
         for (let column = g * group; column < Math.min(inputs, (g + 1) * group); column++) {
-          dot += code(ofCodes.first, ofCodes.stride, column) * token[column]!;
+          dot += level(ofCodes.first, ofCodes.stride, column) * token[column]!;
         }
         const scale = scales?.getUint8((ofScales.first + (g >> 2) * ofScales.stride) * 4 + (g & 3)) ?? 1;
         sum += scale * dot;
@@ -57,6 +50,29 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
       scores[row] = activations === "int8" ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
     }
     return scores;
+  };
+}
+
+/** Reads the number that stands at a column of a row, whose steps lie `stride` apart from step `first` on. */
+function levelReader(bits: number, codes: DataView, lowCodes: DataView | undefined) {
+  if (bits === 8) {
+    return (first: number, stride: number, column: number) =>
+      codes.getInt8((first + Math.floor(column / 16) * stride) * 16 + (column % 16));
+  }
+  /** `width` bits of a column in a plane that holds so many of each of 32 columns per step. */
+  const field = (plane: DataView, width: number, step: number, column: number) => {
+    const columnsPerWord = 32 / width;
+    const word = plane.getUint32(step * 4 * width + Math.floor(column / columnsPerWord) * 4, true);
+    const [byte, place] = [column % 4, Math.floor((column % columnsPerWord) / 4)];
+    return Math.floor(word / 2 ** (8 * byte + width * place)) % 2 ** width;
+  };
+  const lower = bits < 4 ? bits - 2 : bits - 4;
+  return (first: number, stride: number, column: number) => {
+    const step = first + Math.floor(column / 32) * stride;
+    const upper = field(codes, bits - lower, step, column % 32) * 2 ** lower;
+    const code = upper + (lowCodes ? field(lowCodes, lower, step, column % 32) : 0);
+    const signed = code < 2 ** (bits - 1) ? code : code - 2 ** bits;
+    return bits < 4 ? 2 * signed + 1 : signed;
   };
 }
 

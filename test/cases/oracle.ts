@@ -104,10 +104,10 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
     const token = integers ? tokenCodes(x) : x;
     const estimates = new Float64Array(rows.length);
     const estimateSlack = new Float64Array(rows.length);
-    quantized.forEach(({ codes, scales, rowScale }, r) => {
+    quantized.forEach(({ levels, scales, rowScale }, r) => {
       let [sum, magnitude] = [0, 0];
       token.forEach((value, i) => {
-        const term = codes[i]! * scales[Math.floor(i / format.group)]! * value;
+        const term = levels[i]! * scales[Math.floor(i / format.group)]! * value;
         sum += term;
         magnitude += Math.abs(term);
       });

@@ -11,7 +11,7 @@ import { compileLayers, LAYER } from "../cases/compile-case.ts";
 import { bitsOf, encode, fromBits, roundTo } from "../cases/dtypes.ts";
 import { integer, mulberry32, normal } from "../cases/random.ts";
 
-const FORMATS: readonly RowFormat[] = ([4, 8] as const).flatMap((bits) => [
+const FORMATS: readonly RowFormat[] = ([2, 3, 4, 5, 6, 8] as const).flatMap((bits) => [
   { bits, group: 32, groups: 3, scaleMax: 255 },
   { bits, group: 64, groups: 2, scaleMax: 7 },
   { bits, group: 128, groups: 5, scaleMax: 1 },
@@ -32,7 +32,7 @@ function rows({ group, groups }: RowFormat): fc.Arbitrary<Float32Array> {
 function quantize(weights: Float32Array, format: RowFormat) {
   const row = emptyRow(format);
   // What an earlier row left behind must not show.
-  row.codes.fill(99);
+  row.levels.fill(99);
   row.scales.fill(99);
   quantizeRow(weights, format, row);
   return row;
@@ -40,21 +40,25 @@ function quantize(weights: Float32Array, format: RowFormat) {
 
 describe.each(FORMATS)("$bits bits, $groups groups of $group, scales to $scaleMax", (format) => {
   const { bits, group, groups, scaleMax } = format;
-  const codeMax = 2 ** (bits - 1) - 1;
+  const odd = bits < 4;
+  const largestLevel = odd ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
+  /** From one level to the next, in steps. */
+  const spacing = odd ? 2 : 1;
 
   test("codes and scales stay in range, and a weight is off by half a step at most unless it is clipped", () => {
     fc.assert(
       fc.property(rows(format), (weights) => {
-        const { codes, scales, rowScale } = quantize(weights, format);
+        const { levels, scales, rowScale } = quantize(weights, format);
         expect(Number.isFinite(rowScale) && Math.fround(rowScale) === rowScale).toBe(true);
         scales.forEach((scale) => void expect(scale).toBeLessThanOrEqual(groups === 1 ? 1 : scaleMax));
         for (let i = 0; i < weights.length; i++) {
-          const [code, step] = [codes[i]!, scales[Math.floor(i / group)]! * rowScale];
-          expect(Math.abs(code)).toBeLessThanOrEqual(codeMax);
-          const error = Math.abs(weights[i]! - code * step);
-          const clipped = Math.abs(code) === codeMax && Math.abs(weights[i]!) > codeMax * step;
-          if (!clipped) expect(error).toBeLessThanOrEqual((step / 2) * (1 + 2 ** -40));
-          else expect(Math.sign(code)).toBe(Math.sign(weights[i]!));
+          const [level, step] = [levels[i]!, scales[Math.floor(i / group)]! * rowScale];
+          expect(Math.abs(level)).toBeLessThanOrEqual(largestLevel);
+          if (odd) expect(Math.abs(level % 2)).toBe(1);
+          const error = Math.abs(weights[i]! - level * step);
+          const clipped = Math.abs(level) === largestLevel && Math.abs(weights[i]!) > largestLevel * step;
+          if (!clipped) expect(error).toBeLessThanOrEqual(((spacing * step) / 2) * (1 + 2 ** -40));
+          else expect(Math.sign(level)).toBe(Math.sign(weights[i]!));
         }
       }),
       { seed: 1, numRuns: 60 },
@@ -64,22 +68,23 @@ describe.each(FORMATS)("$bits bits, $groups groups of $group, scales to $scaleMa
   test("no group is worse than with codes over its full range", () => {
     fc.assert(
       fc.property(rows(format), (weights) => {
-        const { codes, scales, rowScale } = quantize(weights, format);
+        const { levels, scales, rowScale } = quantize(weights, format);
         const largest = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
         if (largest === 0) return;
         // The plain way: the largest weight of a row, or of a group as far as whole scales allow, gets the largest code.
-        const plainRow = Math.max(2 ** -126, Math.fround(largest / (codeMax * (groups === 1 ? 1 : scaleMax))));
+        const plainRow = Math.max(2 ** -126, Math.fround(largest / (largestLevel * (groups === 1 ? 1 : scaleMax))));
         for (let g = 0; g < groups; g++) {
           const part = weights.subarray(g * group, (g + 1) * group);
           const most = part.reduce((all, value) => Math.max(all, Math.abs(value)), 0);
-          const whole = Math.round(most / (codeMax * plainRow));
+          const whole = Math.round(most / (largestLevel * plainRow));
           const plain = groups === 1 ? plainRow : plainRow * Math.min(scaleMax, Math.max(1, whole));
           const chosen = scales[g]! * rowScale;
           const [ours, theirs] = [0, 0].map((_, which) =>
             part.reduce((sum, weight, i) => {
               const step = which === 0 ? chosen : plain;
-              const code = which === 0 ? codes[g * group + i]! : clamp(Math.round(weight / step), codeMax);
-              return sum + (weight - code * step) ** 2;
+              const nearest = odd ? 2 * Math.floor(weight / step / 2) + 1 : Math.round(weight / step);
+              const level = which === 0 ? levels[g * group + i]! : clamp(nearest, largestLevel);
+              return sum + (weight - level * step) ** 2;
             }, 0),
           ) as [number, number];
           expect(ours).toBeLessThanOrEqual(theirs * (1 + 2 ** -40));
@@ -89,9 +94,9 @@ describe.each(FORMATS)("$bits bits, $groups groups of $group, scales to $scaleMa
     );
   });
 
-  test("a row of zeros has codes of zero and a score of zero", () => {
-    const { codes, rowScale } = quantize(new Float32Array(group * groups), format);
-    expect(codes.every((code) => code === 0)).toBe(true);
+  test("a row of zeros has a score of zero", () => {
+    const { levels, rowScale } = quantize(new Float32Array(group * groups), format);
+    expect(levels.every((level) => level === (odd ? 1 : 0))).toBe(true);
     expect(rowScale).toBe(0);
   });
 
@@ -101,10 +106,10 @@ describe.each(FORMATS)("$bits bits, $groups groups of $group, scales to $scaleMa
       for (const at of [0, group - 1, group * groups - 1]) {
         const weights = new Float32Array(group * groups).fill(1);
         weights[at] = special;
-        const { codes, rowScale } = quantize(weights, format);
+        const { levels, rowScale } = quantize(weights, format);
         expect(rowScale).toBeNaN();
         // Defined all the same: a pack has the same bytes everywhere.
-        expect(codes.every((code) => code === 0)).toBe(true);
+        expect(levels.every((level) => level === (odd ? 1 : 0))).toBe(true);
       }
     },
   );
@@ -114,11 +119,11 @@ test("clipping the largest weights of a normal row lowers the squared error of 4
   const random = mulberry32(5);
   const format = { bits: 4, group: 4096, groups: 1, scaleMax: 1 } as const;
   const weights = Float32Array.from({ length: format.group }, () => normal(random));
-  const { codes, rowScale } = quantize(weights, format);
+  const { levels, rowScale } = quantize(weights, format);
   const plain = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 7;
   const error = (step: number, code: (i: number) => number) =>
     weights.reduce((sum, weight, i) => sum + (weight - code(i) * step) ** 2, 0);
-  expect(error(rowScale, (i) => codes[i]!)).toBeLessThan(0.9 * error(plain, (i) => Math.round(weights[i]! / plain)));
+  expect(error(rowScale, (i) => levels[i]!)).toBeLessThan(0.9 * error(plain, (i) => Math.round(weights[i]! / plain)));
 });
 
 test("a subnormal row scale is never made, since a device may take it for zero", () => {
@@ -133,7 +138,9 @@ test("a subnormal row scale is never made, since a device may take it for zero",
 describe("every packed tensor holds each row where the plan says", () => {
   const estimators = [
     dense(),
-    ...([4, 8] as const).flatMap((bits) => ([32, 64, "row"] as const).map((group) => quantized({ bits, group }))),
+    ...([2, 3, 4, 5, 6, 8] as const).flatMap((bits) =>
+      ([32, 64, "row"] as const).map((group) => quantized({ bits, group })),
+    ),
   ];
   const shapes = estimators.flatMap((estimator, i) =>
     (["f32", "f16", "bf16"] as const).map((dtype) => {
@@ -197,10 +204,14 @@ describe("every packed tensor holds each row where the plan says", () => {
     const values = new Float32Array(estimator.group * estimator.groups);
     values.set(original);
     const wanted = quantize(values, estimator);
-    const steps = Array.from({ length: tiling.steps }, (_, step) =>
-      partOf(plan, bytes.codes!, row, tiling.steps, step, 16),
-    );
-    expect(steps.flatMap((step) => (estimator.bits === 4 ? codes4(step) : codes8(step)))).toEqual([...wanted.codes]);
+    const { bits } = estimator;
+    const planes = [bits === 8 ? 8 : bits < 4 ? 2 : 4, bits === 8 ? 0 : bits % 2 ? 1 : bits === 6 ? 2 : 0] as const;
+    const levels = Array.from({ length: tiling.steps }, (_, step) => {
+      const part = (tensor: Uint8Array | undefined, width: number) =>
+        tensor ? partOf(plan, tensor, row, tiling.steps, step, bits === 8 ? 16 : 4 * width) : new Uint8Array();
+      return levelsOf(bits, part(bytes.codes, planes[0]), part(bytes.low_codes, planes[1]), planes);
+    });
+    expect(levels.flat()).toEqual([...wanted.levels]);
     const words = Math.ceil(estimator.groups / 4);
     const scales = Array.from({ length: words }, (_, word) =>
       bytes.scales ? [...partOf(plan, bytes.scales, row, words, word, 4)] : [1, 0, 0, 0],
@@ -227,16 +238,30 @@ describe("every packed tensor holds each row where the plan says", () => {
     return tensor.subarray(at, at + size);
   }
 
-  function codes8(step: Uint8Array): number[] {
-    return [...step].map((byte) => (byte << 24) >> 24);
+  /** The numbers that the codes of a step stand for, in the order of their columns. */
+  function levelsOf(
+    bits: number,
+    upper: Uint8Array,
+    lower: Uint8Array,
+    [main, low]: readonly [number, number],
+  ): number[] {
+    if (bits === 8) return [...upper].map((byte) => (byte << 24) >> 24);
+    const [above, below] = [fieldsOf(upper, main), low > 0 ? fieldsOf(lower, low) : []];
+    return above.map((field, i) => {
+      const code = ((((field << low) | (below[i] ?? 0)) << (32 - bits)) >> (32 - bits)) as number;
+      return bits < 4 ? 2 * code + 1 : code;
+    });
   }
 
-  /** Four words of eight codes: low halves are the first four columns, high halves the next four. */
-  function codes4(step: Uint8Array): number[] {
-    return [0, 4, 8, 12].flatMap((at) => {
-      const word = [...step.subarray(at, at + 4)];
-      return [...word.map((byte) => (byte << 28) >> 28), ...word.map((byte) => (byte << 24) >> 28)];
-    });
+  /** Each word of four bytes holds some quads of columns, the first in the lowest bits of its bytes. */
+  function fieldsOf(plane: Uint8Array, width: number): number[] {
+    const fields: number[] = [];
+    for (let at = 0; at < plane.length; at += 4) {
+      for (let shift = 0; shift < 8; shift += width) {
+        for (let i = 0; i < 4; i++) fields.push((plane[at + i]! >> shift) & (2 ** width - 1));
+      }
+    }
+    return fields;
   }
 
   function decode(bytes: Uint8Array, dtype: SoftmaxPlan["dtype"]): Float32Array {
