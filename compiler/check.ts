@@ -92,6 +92,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
   const dtype = reader.choice(layer, "dtype", ["f32", "f16", "bf16"] as const, "bf16");
   const weight = reader.tensorName(layer, "weight");
   const estimator = checkEstimator(reader, layer, options.estimator);
+  checkRank(reader, layer, estimator, { rows, inputs });
   const isDense = estimator?.kind === "dense";
   const select = checkSelector(reader, layer, options.select, isDense ? { kind: "exact" } : DEFAULT_SELECTOR);
   if (isDense && options.candidates !== undefined) {
@@ -141,8 +142,47 @@ export function checkEstimator(
       activations: reader.choice(estimator, "activations", ["int8", "f32"] as const, "int8"),
     };
   }
-  reader.missingBuilder(layer, "estimator", estimator, "quantized({ bits: 4 }) or dense()");
+  if (isBuilt(estimator, "lowRank")) return checkLowRank(reader, estimator);
+  reader.missingBuilder(
+    layer,
+    "estimator",
+    estimator,
+    "quantized({ bits: 4 }), lowRank({ rank: 64, bits: 8 }) or dense()",
+  );
   return undefined;
+}
+
+function checkLowRank(reader: Reader, estimator: Built<"lowRank", unknown>): CheckedEstimator {
+  const { activations: given } = reader.options(estimator, ["rank", "bits", "basis", "activations"]);
+  const bits = reader.choice(estimator, "bits", [4, 8, 16] as const);
+  const activations = reader.choice(estimator, "activations", ["int8", "f32"] as const, bits === 16 ? "f32" : "int8");
+  if (bits === 16 && given === "int8") {
+    reader.report("HIRE-SPEC-015", '`activations: "int8"` has no meaning with factors of 16 bits, which are floats', {
+      fix: "Remove `activations`, or use 4 or 8 bits",
+      span: reader.value(estimator, "activations"),
+    });
+  }
+  const basis = reader.choice(estimator, "basis", ["weights", "activations"] as const, "weights");
+  return { kind: "lowRank", rank: reader.count(estimator, "rank", MAX_EXTENT), bits, basis, activations };
+}
+
+/** A basis has at most as many rows as the matrix has rows and columns. */
+export function checkRank(
+  reader: Reader,
+  layer: Built<string, unknown>,
+  estimator: CheckedEstimator | undefined,
+  { rows, inputs }: { readonly rows: number; readonly inputs: number },
+): void {
+  if (estimator?.kind !== "lowRank" || !(estimator.rank > Math.min(rows, inputs))) return;
+  const built = (layer.options as { estimator: Built<"lowRank", unknown> }).estimator;
+  reader.report(
+    "HIRE-SPEC-022",
+    `\`rank\` (${estimator.rank}) is larger than the matrix of ${rows} × ${inputs} can have`,
+    {
+      fix: "Lower rank: it pays below a quarter of the inputs at most",
+      span: reader.value(built, "rank"),
+    },
+  );
 }
 
 export function checkSelector(

@@ -5,6 +5,7 @@ import type { BindingPlan, KernelPlan } from "../runtime/plan.ts";
 const TYPES: Readonly<Record<string, string>> = {
   f32: "float",
   u32: "unsigned int",
+  i32: "int",
   // CUDA's atomics work on ordinary variables.
   "atomic<u32>": "unsigned int",
   "vec2<u32>": "uint2",

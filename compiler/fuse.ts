@@ -3,7 +3,7 @@
 // 1. `score` and the `select` of its rows share a kernel, always: that is what keeps scores out of device memory.
 // 2. `quantize` joins them when the codes of the whole batch fit into half of a workgroup's memory (the other half is for
 //    selection); every workgroup then quantizes the tokens again, which costs less than a launch. Otherwise it is a
-//    kernel of its own, and the codes are read through the cache.
+//    kernel of its own, and the codes are read through the cache. So is `project` always, one workgroup per row of the basis.
 // 3. Everything behind the survivors shares one kernel with one workgroup per token: a few thousand survivors are too
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
@@ -17,8 +17,10 @@ import type { Stage } from "./lower.ts";
 import type { CheckedLayer } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
 import { budgetOf, type Profile } from "./profiles.ts";
+import { checkedView } from "./scored-view.ts";
 
 export type FusedKernel =
+  | { readonly template: "project"; readonly stages: readonly Stage[] }
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
   | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
@@ -26,17 +28,22 @@ export type FusedKernel =
   | { readonly template: "reduce"; readonly stages: readonly Stage[] };
 
 export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Profile): readonly FusedKernel[] {
+  const project = stages.filter(({ op }) => op === "project");
   const quantize = stages.filter(({ op }) => op === "quantize");
   const firstOfSurvivors = stages.findIndex((stage) => stage.op === "select" && stage.from === "survivors");
-  const scoring = stages.slice(quantize.length, firstOfSurvivors);
-  const codesFit = layer.batch * paddedInputs(layer) <= budgetOf(profile).workgroupBytes / 2;
-  const front: FusedKernel[] =
+  const scoring = stages.slice(project.length + quantize.length, firstOfSurvivors);
+  const codesFit = layer.batch * paddedInputs(checkedView(layer)) <= budgetOf(profile).workgroupBytes / 2;
+  const scored: FusedKernel[] =
     quantize.length === 0 || codesFit
       ? [{ template: "score_select", stages: [...quantize, ...scoring] }]
       : [
           { template: "quantize", stages: quantize },
           { template: "score_select", stages: scoring },
         ];
+  const front: FusedKernel[] = [
+    ...(project.length > 0 ? [{ template: "project", stages: project } as const] : []),
+    ...scored,
+  ];
   const back = stages.slice(firstOfSurvivors);
   if (layer.kind === "ffn") {
     const [select, gather, ...reduce] = back;

@@ -5,8 +5,10 @@ import type { CheckedLayer } from "./model.ts";
 export type Stage =
   /** Tokens to int8, one scale per token. */
   | { readonly op: "quantize" }
+  /** Tokens onto the basis of a low-rank estimator. */
+  | { readonly op: "project" }
   /** Every row's estimate. */
-  | { readonly op: "score"; readonly estimator: "quantized" | "dense" }
+  | { readonly op: "score"; readonly estimator: "quantized" | "lowRank" | "dense" }
   /** The best rows: of every bucket, or of all that survived. */
   | { readonly op: "select"; readonly from: "rows" | "survivors" }
   /** Candidates again, with the exact weights. */
@@ -22,7 +24,8 @@ export type Stage =
 export function lower(layer: CheckedLayer): readonly Stage[] {
   const { estimator } = layer;
   const stages: Stage[] = [];
-  if (estimator.kind === "quantized" && estimator.activations === "int8") stages.push({ op: "quantize" });
+  if (estimator.kind === "lowRank") stages.push({ op: "project" });
+  if (estimator.kind !== "dense" && estimator.activations === "int8") stages.push({ op: "quantize" });
   stages.push({ op: "score", estimator: estimator.kind });
   stages.push({ op: "select", from: "rows" });
   stages.push({ op: "select", from: "survivors" });

@@ -47,6 +47,13 @@ export interface CheckedFfn extends CheckedScored {
 export type CheckedEstimator =
   | { readonly kind: "dense" }
   | {
+      readonly kind: "lowRank";
+      readonly rank: number;
+      readonly bits: 4 | 8 | 16;
+      readonly basis: "weights" | "activations";
+      readonly activations: "int8" | "f32";
+    }
+  | {
       readonly kind: "quantized";
       readonly bits: CodeBits;
       readonly group: 32 | 64 | 128 | "row";

@@ -21,7 +21,7 @@ export function schedule(
 ): LayerProgram {
   const quantizedBefore = kernels.some(({ template }) => template === "quantize");
   const scheduled = kernels.map((fused) => scheduleKernel({ name, layer, profile, fused, quantizedBefore }));
-  const used = new Set(scheduled.flatMap(({ bindings }) => bindings.map((binding) => binding.name)));
+  const used = new Set(scheduled.flatMap(({ bindings }) => bindings.map(({ name, buffer = name }) => buffer)));
   const buffers = planBuffers(layer, profile).filter((buffer) => used.has(buffer.name));
   const problems = limitProblems(name, layer, buffers, scheduled, profile);
   if (problems.length > 0) throw new HireError(problems);

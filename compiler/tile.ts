@@ -6,6 +6,7 @@ import type {
   BytesPlan,
   EstimatorPlan,
   LayerPlan,
+  ScoredMatrixPlan,
   ScoredPlan,
   SelectionPlan,
   TensorPlan,
@@ -15,6 +16,7 @@ import { type TensorToWrite, tensorBytes } from "../runtime/safetensors.ts";
 import type { CheckedFfn, CheckedLayer, CheckedScored } from "./model.ts";
 import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES, wholeChunks } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
+import { checkedView } from "./scored-view.ts";
 
 /** Invocations of a scoring workgroup, one row each at a time: two warps, or one wave, everywhere. */
 const LANES = 64;
@@ -33,13 +35,14 @@ export function tile(layer: CheckedLayer): LayerPlan {
   const selection = planSelection(layer);
   const positions = Math.ceil(choices(layer) / selection.buckets);
   const estimator = planEstimator(layer);
+  const matrix = matrixOf(estimator);
   const tiling: TilingPlan = {
     lanes: LANES,
     tiles: Math.ceil(positions / choicesPerTile(layer)),
     steps:
-      estimator.kind === "dense"
-        ? exactRowBytes(layer) / STEP_BYTES
-        : (estimator.group * estimator.groups) / codesPerStep(estimator.bits),
+      matrix.kind === "dense"
+        ? exactRowBytes(checkedView(layer)) / STEP_BYTES
+        : (matrix.group * matrix.groups) / codesPerStep(matrix.bits),
   };
   const tensors = planTensors(layer, estimator, selection, tiling);
   const bytes = planBytes(layer, tensors);
@@ -113,9 +116,21 @@ function rounded(share: number): number {
   return Number(share.toFixed(6));
 }
 
-function planEstimator(layer: CheckedScored): EstimatorPlan {
+function planEstimator(layer: CheckedLayer): EstimatorPlan {
   const { estimator } = layer;
-  if (estimator.kind === "dense") return estimator;
+  if (estimator.kind !== "lowRank") return planMatrix(layer);
+  const { kind, rank, bits, basis, activations } = estimator;
+  return { kind, rank, bits, basis, activations, rows: planMatrix(checkedView(layer)) };
+}
+
+/** The matrix of an estimator that is scored. */
+function matrixOf(estimator: EstimatorPlan): ScoredMatrixPlan {
+  return estimator.kind === "lowRank" ? estimator.rows : estimator;
+}
+
+function planMatrix(layer: CheckedScored): ScoredMatrixPlan {
+  const { estimator } = layer;
+  if (estimator.kind !== "quantized") return { kind: "dense" };
   const padded = paddedInputs(layer);
   const group = estimator.group === "row" ? padded : estimator.group;
   const groups = padded / group;
@@ -131,7 +146,7 @@ function planTensors(
   { buckets }: SelectionPlan,
   { lanes, tiles, steps }: TilingPlan,
 ): TensorPlan[] {
-  const tensor = (role: TensorPlan["role"], dtype: TensorPlan["dtype"], shape: readonly number[]): TensorPlan => {
+  const tensor: TensorPlanner = (role, dtype, shape) => {
     const toWrite: TensorToWrite = { name: `${layer.name}.${role}`, dtype, shape };
     return { ...toWrite, role, bytes: tensorBytes(toWrite) };
   };
@@ -140,19 +155,37 @@ function planTensors(
     layer.kind === "ffn"
       ? [tensor("bundles", DTYPE_TENSOR[layer.dtype], [layer.group.count * layer.group.size, bundleStride(layer)])]
       : [];
-  if (estimator.kind === "dense") {
-    return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...bundles];
+  const exact =
+    layer.kind === "ffn" || estimator.kind === "dense"
+      ? bundles
+      : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])];
+  const matrix = matrixOf(estimator);
+  const basis = planBasis(layer, tensor);
+  if (matrix.kind === "dense") {
+    return [...basis, tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...exact];
   }
-  const { main, low } = codeFormat(estimator.bits);
+  const { main, low } = codeFormat(matrix.bits);
   const scales =
-    estimator.groups === 1 ? [] : [tensor("scales", "U32", [buckets, tiles, Math.ceil(estimator.groups / 4), lanes])];
+    matrix.groups === 1 ? [] : [tensor("scales", "U32", [buckets, tiles, Math.ceil(matrix.groups / 4), lanes])];
   return [
-    tensor("codes", "U32", [buckets, tiles, steps, lanes, (codesPerStep(estimator.bits) * main) / 32]),
+    ...basis,
+    tensor("codes", "U32", [buckets, tiles, steps, lanes, (codesPerStep(matrix.bits) * main) / 32]),
     ...(low === 0 ? [] : [tensor("low_codes", "U32", [buckets, tiles, steps, lanes, low])]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
-    ...(layer.kind === "ffn"
-      ? bundles
-      : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])]),
+    ...exact,
+  ];
+}
+
+type TensorPlanner = (role: TensorPlan["role"], dtype: TensorPlan["dtype"], shape: readonly number[]) => TensorPlan;
+
+/** The basis of a low-rank estimator, row by row, each padded to whole 16-byte chunks. */
+function planBasis({ estimator, inputs }: CheckedLayer, tensor: TensorPlanner): TensorPlan[] {
+  if (estimator.kind !== "lowRank") return [];
+  const { rank, bits } = estimator;
+  if (bits === 16) return [tensor("basis", "BF16", [rank, wholeChunks(inputs, "bf16")])];
+  return [
+    tensor("basis", "I8", [rank, Math.ceil(inputs / STEP_BYTES) * STEP_BYTES]),
+    tensor("basis_scales", "F32", [rank]),
   ];
 }

@@ -14,12 +14,30 @@ export interface QuantizedOptions {
   readonly activations?: "int8" | "f32";
 }
 
+export interface LowRankOptions {
+  /** Numbers that a token is projected to, at most the rows and inputs of the layer. */
+  readonly rank: number;
+  /** Bits of each of a row's `rank` factors; the basis has 8 bits, and 16 where these have. */
+  readonly bits: 4 | 8 | 16;
+  /**
+   * What the basis is made from: `"weights"` (default) approximates the weights best, `"activations"` the scores of inputs
+   * like those recorded ones that `hirec pack --activations` is given.
+   */
+  readonly basis?: "weights" | "activations";
+  /** As of `quantized`; factors of 16 bits are always multiplied with `"f32"`. */
+  readonly activations?: "int8" | "f32";
+}
+
 export type Quantized = Built<"quantized", QuantizedOptions>;
 export type Dense = Built<"dense", undefined>;
-export type Estimator = Quantized | Dense;
+export type LowRank = Built<"lowRank", LowRankOptions>;
+export type Estimator = Quantized | LowRank | Dense;
 
 /** Scores with low-bit codes and a scale per group (HiRE-Q). */
 export const quantized: (options: QuantizedOptions) => Quantized = builder("quantized");
+
+/** Scores with a product of two narrow matrices (HiRE-LR): few bytes where rows resemble each other. */
+export const lowRank: (options: LowRankOptions) => LowRank = builder("lowRank");
 
 const buildDense = builder<"dense", undefined>("dense") as (options?: undefined) => Dense;
 

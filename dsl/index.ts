@@ -1,7 +1,17 @@
 // The language of a hirec spec. It imports nothing of the compiler or the runtime.
 
 export type { Built } from "./built.ts";
-export { type Dense, dense, type Estimator, type Quantized, type QuantizedOptions, quantized } from "./estimators.ts";
+export {
+  type Dense,
+  dense,
+  type Estimator,
+  type LowRank,
+  type LowRankOptions,
+  lowRank,
+  type Quantized,
+  type QuantizedOptions,
+  quantized,
+} from "./estimators.ts";
 export {
   type Dtype,
   type Ffn,

@@ -82,6 +82,19 @@ export interface GroupPlan {
 }
 
 export type EstimatorPlan =
+  | ScoredMatrixPlan
+  | {
+      readonly kind: "lowRank";
+      readonly rank: number;
+      readonly bits: 4 | 8 | 16;
+      readonly basis: "weights" | "activations";
+      readonly activations: "int8" | "f32";
+      /** How the factors are scored, `[rows, rank]`: by codes, or as bf16 where they have 16 bits. */
+      readonly rows: ScoredMatrixPlan;
+    };
+
+/** A matrix as scoring kernels read it. */
+export type ScoredMatrixPlan =
   | { readonly kind: "dense" }
   | {
       readonly kind: "quantized";
@@ -123,7 +136,16 @@ export interface TilingPlan {
 
 export interface TensorPlan {
   readonly name: string;
-  readonly role: "codes" | "low_codes" | "scales" | "row_scales" | "weights" | "exact" | "bundles";
+  readonly role:
+    | "codes"
+    | "low_codes"
+    | "scales"
+    | "row_scales"
+    | "weights"
+    | "basis"
+    | "basis_scales"
+    | "exact"
+    | "bundles";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;
@@ -211,8 +233,10 @@ export interface KernelPlan {
 }
 
 export interface BindingPlan {
-  /** Name of the variable and of the buffer. The position in the list is the binding's number, in WGSL all in group 0. */
+  /** Name of the variable. The position in the list is the binding's number, in WGSL all in group 0. */
   readonly name: string;
+  /** Name of the buffer; absent where it is that of the variable. */
+  readonly buffer?: string;
   readonly access: "read" | "read_write" | "uniform";
   readonly type: string;
   /** Shape and meaning, for readers of the source. */

@@ -2,7 +2,7 @@
 
 import type { Built } from "../../dsl/index.ts";
 import type { FfnPlan, GroupPlan } from "../../runtime/plan.ts";
-import { checkEstimator, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
+import { checkEstimator, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
 import type { CheckedFfn } from "../model.ts";
 import { type Reader, show } from "./reader.ts";
 
@@ -27,6 +27,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
   const activation = reader.scalar(layer, "activation");
   if (options.activation === undefined) reader.missing(layer, "activation", "a function such as (z) => Math.max(z, 0)");
   const estimator = checkEstimator(reader, layer, options.estimator);
+  checkRank(reader, layer, estimator, { rows, inputs });
   const select = checkSelector(reader, layer, options.select, { kind: "exact" });
   const group = checkGroup(reader, layer, rows);
   const { common } = group;

@@ -15,6 +15,7 @@ const BUILDERS: ReadonlyMap<string, number> = new Map([
   ["softmax", 1],
   ["ffn", 1],
   ["quantized", 1],
+  ["lowRank", 1],
   ["dense", 1],
   ["exact", 1],
   ["twoStage", 1],

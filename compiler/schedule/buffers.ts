@@ -4,8 +4,9 @@ import { codeFormat, codesPerStep } from "../../runtime/pack/code-format.ts";
 import type { BindingPlan, BufferPlan, LayerPlan, ScoredPlan, TensorPlan } from "../../runtime/plan.ts";
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
+import { scoredView } from "../scored-view.ts";
 import { gatherShape } from "./groups.ts";
-import { bucketSlices, groupSlices, rowSlices, type Slices, sliceBytes } from "./slices.ts";
+import { bucketSlices, groupSlices, isTiled, rowSlices, type Slices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
 export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
@@ -16,7 +17,12 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
       const slices = sliceBytes(slicesOf(layer, role, profile), bytes);
       return { name: role, role: "weight", bytes, ...(slices.length > 1 && { slices }) };
     }),
-    { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(layer) * 16 },
+    {
+      name: "projected",
+      role: "scratch",
+      bytes: batch * (layer.estimator.kind === "lowRank" ? layer.estimator.rank : 0) * 4,
+    },
+    { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(scoredView(layer)) * 16 },
     { name: "largest", role: "scratch", bytes: batch * 4 },
     { name: "survivors", role: "scratch", bytes: batch * selection.buckets * selection.keep * 8 },
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
@@ -27,6 +33,7 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
 function slicesOf(layer: LayerPlan, role: TensorPlan["role"], profile: Profile): Slices {
   if (role === "exact") return rowSlices(layer, profile);
   if (role === "bundles" && layer.kind === "ffn") return groupSlices(layer, profile);
+  if (!isTiled(role)) return { total: 1, each: 1 };
   return bucketSlices(layer, profile);
 }
 
@@ -60,7 +67,7 @@ export function scoreQuads(layer: ScoredPlan): number {
 
 export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: ScoredPlan): BindingPlan[] {
   return tensors
-    .filter(({ role }) => role !== "exact" && role !== "bundles")
+    .filter(({ role }) => isTiled(role))
     .map(({ role, shape }) => {
       const at = `[${shape.slice(0, role === "codes" || role === "low_codes" || role === "weights" ? 4 : shape.length).join(", ")}]`;
       switch (role) {
@@ -90,6 +97,14 @@ export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: Sco
           return binding(role, "read", "array<f32>", `${at} bucket, tile, lane: ${tiling.lanes} row scales a tile`);
       }
     });
+}
+
+/** What is scored: the tokens, or what a low-rank estimator projected them to. */
+export function scoredInput(layer: ScoredPlan): BindingPlan {
+  if (layer.estimator.kind !== "lowRank") return inputBinding(layer);
+  const { batch, estimator } = layer;
+  const x = binding("x", "read", "array<f32>", `[${batch}, ${estimator.rank}] tokens on the basis`);
+  return { ...x, buffer: "projected" };
 }
 
 export function inputBinding({ batch, inputs }: ScoredPlan): BindingPlan {

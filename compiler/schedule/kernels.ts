@@ -5,12 +5,14 @@ import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
 import { scheduleGather } from "./gather.ts";
 import type { Context } from "./kernel.ts";
+import { scheduleProject } from "./project.ts";
 import { scheduleQuantize } from "./quantize.ts";
 import { scheduleReduce } from "./reduce.ts";
 import { scheduleRescoreTopk } from "./rescore-topk.ts";
 import { scheduleScoreSelect } from "./score-select.ts";
 
 const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) => KernelPlan>> = {
+  project: scheduleProject,
   quantize: scheduleQuantize,
   score_select: scheduleScoreSelect,
   rescore_topk: scheduleRescoreTopk,

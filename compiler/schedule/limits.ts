@@ -2,7 +2,7 @@
 
 import type { Diagnostic } from "../../runtime/errors.ts";
 import { largestLevel, levelShift } from "../../runtime/pack/code-format.ts";
-import type { BufferPlan, KernelPlan, LayerPlan } from "../../runtime/plan.ts";
+import type { BufferPlan, KernelPlan, LayerPlan, ScoredMatrixPlan } from "../../runtime/plan.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
 /** What the parts of a budget are called by those who know the target. */
@@ -30,11 +30,12 @@ export function limitProblems(
   profile: Profile,
 ): Diagnostic[] {
   const budget = budgetOf(profile);
+  const matrix = estimator.kind === "lowRank" ? estimator.rows : estimator;
   const problems: Diagnostic[] = [];
-  if (estimator.kind === "quantized" && estimator.activations === "int8" && largestScore(estimator) > 2 ** 31 - 1) {
+  if (matrix.kind === "quantized" && matrix.activations === "int8" && largestScore(matrix) > 2 ** 31 - 1) {
     problems.push({
       code: "HIRE-PLAN-002",
-      message: `Layer "${name}" is too wide for integer scores: ${inputs} inputs of ${estimator.bits} bits can exceed 32 bits`,
+      message: `Layer "${name}" is too wide for integer scores: ${inputs} inputs of ${matrix.bits} bits can exceed 32 bits`,
       fix: 'Use quantized({ …, activations: "f32" }), or fewer bits',
     });
   }
@@ -72,7 +73,7 @@ export function limitProblems(
 }
 
 /** The largest magnitude that an integer score can reach, on the way too: codes are the upper bits of a byte until a group ends. */
-function largestScore({ bits, group, groups, scaleMax }: LayerPlan["estimator"] & { kind: "quantized" }): number {
+function largestScore({ bits, group, groups, scaleMax }: ScoredMatrixPlan & { kind: "quantized" }): number {
   const largestOfGroup = group * largestLevel(bits) * 127;
   return largestOfGroup * Math.max(groups * scaleMax, 2 ** levelShift(bits));
 }

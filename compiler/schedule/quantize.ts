@@ -1,17 +1,18 @@
 // Tokens to int8, as a kernel of its own.
 
 import type { KernelPlan } from "../../runtime/plan.ts";
-import { inputBinding, largest, tokenChunks, tokenCodes } from "./buffers.ts";
+import { scoredView } from "../scored-view.ts";
+import { largest, scoredInput, tokenChunks, tokenCodes } from "./buffers.ts";
 import { type Context, kernel, variable } from "./kernel.ts";
 
 export function scheduleQuantize(context: Context): KernelPlan {
-  const { layer } = context;
+  const layer = scoredView(context.layer);
   return kernel(context, {
     stem: "quantize",
     workgroupSize: layer.tiling.lanes,
     launches: [{ workgroups: [layer.batch, 1, 1] }],
     bindings: [
-      inputBinding(layer),
+      scoredInput(context.layer),
       { ...tokenCodes(layer), access: "read_write" },
       { ...largest(layer), access: "read_write" },
     ],

@@ -3,11 +3,12 @@
 import { codeFormat, levelShift } from "../../runtime/pack/code-format.ts";
 import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
+import { scoredView } from "../scored-view.ts";
 import {
   binding,
-  inputBinding,
   largest,
   scoredBindings,
+  scoredInput,
   scoreQuads,
   survivorsBinding,
   tokenChunks,
@@ -18,7 +19,8 @@ import { alignedBytes, array, type Context, dtypeChoices, kernel, type Workgroup
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
-  const { layer, profile, quantizedBefore } = context;
+  const { profile, quantizedBefore } = context;
+  const layer = scoredView(context.layer);
   const { batch, inputs, estimator, selection, tiling, group } = layer;
   const quantized = estimator.kind === "quantized";
   const format = quantized ? codeFormat(estimator.bits) : undefined;
@@ -45,7 +47,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const bindings: BindingPlan[] = [];
   if (int8 && quantizedBefore)
     bindings.push({ ...tokenCodes(layer), access: "read" }, { ...largest(layer), access: "read" });
-  else bindings.push(inputBinding(layer));
+  else bindings.push(scoredInput(context.layer));
   bindings.push(...scoredBindings(layer), survivorsBinding(layer, "read_write"));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
   const sliced = launches.length > 1;

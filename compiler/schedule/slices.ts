@@ -1,7 +1,7 @@
 // Matrices that are larger than a profile's largest binding, cut into slices that are not. A slice of the scored copy is
 // a range of buckets, a slice of the exact weights a range of rows; a sliced kernel is launched once per slice.
 
-import type { FfnPlan, LaunchPlan, ScoredPlan } from "../../runtime/plan.ts";
+import type { FfnPlan, LaunchPlan, ScoredPlan, TensorPlan } from "../../runtime/plan.ts";
 import { exactRowBytes } from "../padding.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
@@ -11,9 +11,14 @@ export interface Slices {
   readonly each: number;
 }
 
+/** Whether a tensor lies in buckets and tiles, for the scoring kernel. */
+export function isTiled(role: TensorPlan["role"]): boolean {
+  return !["exact", "bundles", "basis", "basis_scales"].includes(role);
+}
+
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */
 export function bucketSlices({ tensors, selection }: ScoredPlan, profile: Profile): Slices {
-  const scored = tensors.filter(({ role }) => role !== "exact" && role !== "bundles").map(({ bytes }) => bytes);
+  const scored = tensors.filter(({ role }) => isTiled(role)).map(({ bytes }) => bytes);
   return slices(selection.buckets, Math.max(...scored) / selection.buckets, budgetOf(profile).bindingBytes);
 }
 

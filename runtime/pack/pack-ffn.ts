@@ -1,6 +1,7 @@
 // A feed-forward's weights, built and laid out as its plan wants.
 
 import type { FfnPlan, TensorPlan } from "../plan.ts";
+import type { Activations } from "./activations.ts";
 import { type PackedTensor, placeScored } from "./pack-layer.ts";
 import { WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
@@ -19,12 +20,12 @@ export function packFfn(
   plan: FfnPlan,
   weights: FfnWeights,
   onRow?: () => void,
-  importance?: Float32Array,
+  activations?: Activations,
 ): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
-  placeScored(plan, weights.gate ?? weights.up, data, importance, onRow);
+  placeScored(plan, weights.gate ?? weights.up, data, activations, onRow);
   placeBundles(plan, weights, data.get("bundles")!);
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }

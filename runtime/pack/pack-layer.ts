@@ -1,7 +1,9 @@
 // One layer's weights, built and laid out as its plan wants.
 
-import type { ScoredPlan, SoftmaxPlan, TensorPlan } from "../plan.ts";
+import type { ScoredMatrixPlan, ScoredPlan, SoftmaxPlan, TensorPlan } from "../plan.ts";
+import { type Activations, meanSquares } from "./activations.ts";
 import { type CodeBits, codeFormat } from "./code-format.ts";
+import { packBasis } from "./pack-low-rank.ts";
 import { emptyRow, type QuantizedRow, quantizeRow } from "./quantize.ts";
 import { rowReader, WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
@@ -13,34 +15,46 @@ export interface PackedTensor extends TensorPlan {
 /**
  * Builds every packed tensor of a layer.
  * @param onRow called after each row, for progress.
- * @param importance how dear an error in each column is, f32 `[inputs]`; all alike by default.
+ * @param activations recorded inputs, which decide what an error costs; all alike without.
  */
 export function packLayer(
   plan: SoftmaxPlan,
   weights: WeightMatrix,
   onRow?: () => void,
-  importance?: Float32Array,
+  activations?: Activations,
 ): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
   const exact = plan.tensors.find(({ role }) => role === "exact");
-  placeScored(plan, weights, data, importance, onRow);
+  placeScored(plan, weights, data, activations, onRow);
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 
-/** Builds the tensors that the scoring kernel reads. @param data bytes by role, all zeros before. */
+/**
+ * Builds the tensors that the scoring kernel reads.
+ * @param data bytes by role, all zeros before.
+ * @param activations recorded inputs, which decide what an error costs; all alike without.
+ */
 export function placeScored(
   plan: ScoredPlan,
   weights: WeightMatrix,
   data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
-  importance?: Float32Array,
+  activations?: Activations,
   onRow?: () => void,
 ): void {
   const place = placer(plan);
-  if (plan.estimator.kind === "dense") placeWeights(plan, weights, place, data.get("weights")!, onRow);
-  else placeCodes(plan, weights, place, data, importance, onRow);
+  const { estimator } = plan;
+  if (estimator.kind === "dense") placeWeights(plan, weights, place, data.get("weights")!, onRow);
+  else if (estimator.kind === "quantized") {
+    const importance = activations && meanSquares(activations, plan.inputs);
+    placeCodes(plan, estimator, weights, place, data, importance, onRow);
+  } else {
+    const factors = packBasis(plan, weights, data, activations);
+    if (estimator.rows.kind === "dense") placeWeights(plan, factors, place, data.get("weights")!, onRow);
+    else placeCodes(plan, estimator.rows, factors, place, data, undefined, onRow);
+  }
 }
 
 /** Where a row lies: the number of its tile over all buckets, and its lane. */
@@ -81,14 +95,14 @@ function placeWeights(
 }
 
 function placeCodes(
-  { tiling: { lanes, steps }, estimator, tensors }: ScoredPlan,
+  { tiling: { lanes, steps }, tensors }: ScoredPlan,
+  estimator: ScoredMatrixPlan & { readonly kind: "quantized" },
   weights: WeightMatrix,
   place: Placer,
   data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
   importance: Float32Array | undefined,
   onRow?: () => void,
 ): void {
-  if (estimator.kind !== "quantized") return;
   const codes = data.get("codes")!;
   const lowCodes = data.get("low_codes");
   const scales = data.get("scales");

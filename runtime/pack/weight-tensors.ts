@@ -1,6 +1,7 @@
 // The tensors of a weights file that a layer is packed from.
 
 import type { LayerPlan } from "../plan.ts";
+import type { Activations } from "./activations.ts";
 import { type FfnWeights, packFfn } from "./pack-ffn.ts";
 import { type PackedTensor, packLayer } from "./pack-layer.ts";
 import type { WeightMatrix } from "./weights.ts";
@@ -32,16 +33,17 @@ export function weightTensors(plan: LayerPlan): readonly WeightTensor[] {
   ];
 }
 
-/** Builds every packed tensor of a layer. @param bytes of each weight tensor, by its role. */
+/** Builds every packed tensor of a layer. @param bytes of each weight tensor, by its role. @param activations `[tokens, inputs]`. */
 export function packWeights(
   plan: LayerPlan,
   bytes: Readonly<Partial<Record<WeightTensor["role"], Uint8Array>>>,
   onRow?: () => void,
+  activations?: Activations,
 ): PackedTensor[] {
   const matrices: Partial<Record<WeightTensor["role"], WeightMatrix>> = {};
   for (const { role, rows, columns } of weightTensors(plan)) {
     matrices[role] = { rows, inputs: columns, dtype: plan.dtype, bytes: bytes[role]! };
   }
-  if (plan.kind === "softmax") return packLayer(plan, matrices.weight!, onRow);
-  return packFfn(plan, matrices as FfnWeights, onRow);
+  if (plan.kind === "softmax") return packLayer(plan, matrices.weight!, onRow, activations);
+  return packFfn(plan, matrices as FfnWeights, onRow, activations);
 }

@@ -27,6 +27,13 @@ export function rowReader({ inputs, dtype, bytes }: WeightMatrix): (row: number,
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
 
+/** The bits of the bf16 nearest to a number; halfway goes to the even one, and NaN stays NaN. */
+export function toBf16(value: number): number {
+  float[0] = value;
+  if (Number.isNaN(value)) return 0x7fc0;
+  return ((word[0]! + 0x7fff + ((word[0]! >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
 /** A bf16 is the upper half of an f32. */
 export function bf16ToF32(bits: number): number {
   word[0] = bits << 16;

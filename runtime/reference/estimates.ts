@@ -1,6 +1,7 @@
 // Estimated scores in float64, from the packed copy.
 
 import type { ScoredPlan } from "../plan.ts";
+import { readNumbers } from "./numbers.ts";
 
 /** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
 export function locate(
@@ -23,7 +24,64 @@ export function firstScored({ group }: ScoredPlan): number {
 }
 
 /** Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. */
-export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
+export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>): (x: Float32Array) => Float64Array {
+  const { estimator } = plan;
+  if (estimator.kind !== "lowRank") return codedRows(plan, data);
+  const narrow = { ...plan, inputs: estimator.rank, dtype: "bf16", estimator: estimator.rows } as const;
+  const project = projector(plan, data);
+  const estimate = estimator.rows.kind === "dense" ? factoredRows(narrow, data) : codedRows(narrow, data);
+  return (x) => estimate(project(x));
+}
+
+/** A function from a token to its numbers on the basis. */
+function projector({ estimator, inputs }: ScoredPlan, data: ReadonlyMap<string, DataView>) {
+  if (estimator.kind !== "lowRank") throw new Error("only a low-rank layer has a basis");
+  const { rank, bits, activations } = estimator;
+  const basis = data.get("basis")!;
+  const stride = basis.byteLength / rank;
+  const bf16 = readNumbers(basis, "bf16");
+  const at =
+    bits === 16
+      ? (row: number, i: number) => bf16(row * stride + i * 2)
+      : (row: number, i: number) => basis.getInt8(row * stride + i);
+  return (x: Float32Array): Float64Array => {
+    const integers = activations === "int8";
+    const token = integers ? quantizeToken(x) : x;
+    const scale = integers ? tokenScale(x) : 1;
+    return Float64Array.from({ length: rank }, (_, row) => {
+      let sum = 0;
+      for (let i = 0; i < inputs; i++) sum += at(row, i) * token[i]!;
+      const rowScale = bits === 16 ? 1 : data.get("basis_scales")!.getFloat32(row * 4, true);
+      if (!integers) return sum * rowScale;
+      const value = Math.fround(Math.fround(Math.fround(sum) * rowScale) * scale);
+      return Math.abs(value) < 2 ** -126 ? 0 : value;
+    });
+  };
+}
+
+/** What the codes of a token count, as f32 has it; what is too small for it counts nothing. */
+function tokenScale(x: Float32Array): number {
+  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scale = Math.fround(largest * Math.fround(1 / 127));
+  return scale < 2 ** -126 ? 0 : scale;
+}
+
+/** Scores of rows whose factors are bf16, in 16-byte steps. */
+function factoredRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
+  const number = readNumbers(data.get("weights")!, "bf16");
+  return (token: Float64Array): Float64Array => {
+    const scores = new Float64Array(plan.rows);
+    for (let row = firstScored(plan); row < plan.rows; row++) {
+      const { first, stride } = locate(plan, row, plan.tiling.steps);
+      for (let i = 0; i < plan.inputs; i++) {
+        scores[row]! += number((first + Math.floor(i / 8) * stride) * 16 + (i % 8) * 2) * token[i]!;
+      }
+    }
+    return scores;
+  };
+}
+
+function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const { estimator, inputs, rows, tiling } = plan;
   if (estimator.kind !== "quantized") throw new Error("only a quantized layer has codes");
   const { bits, group, groups, activations } = estimator;
@@ -31,7 +89,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
   const scales = data.get("scales");
   const rowScales = data.get("row_scales")!;
   const level = levelReader(bits, codes, data.get("low_codes"));
-  return (x: Float32Array): Float64Array => {
+  return (x: Float32Array | Float64Array): Float64Array => {
     const token = activations === "int8" ? quantizeToken(x) : x;
     const scores = new Float64Array(rows);
     for (let row = firstScored(plan); row < rows; row++) {
@@ -77,7 +135,7 @@ function levelReader(bits: number, codes: DataView, lowCodes: DataView | undefin
 }
 
 /** round(127 x / largest |x|), halves away from 0; all NaN when the token holds NaN or infinity. */
-function quantizeToken(x: Float32Array): Float64Array {
+function quantizeToken(x: Float32Array | Float64Array): Float64Array {
   let largest = 0;
   for (const value of x) {
     if (!Number.isFinite(value)) return new Float64Array(x.length).fill(Number.NaN);

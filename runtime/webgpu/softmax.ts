@@ -123,7 +123,7 @@ function bindGroup(
   return device.createBindGroup({
     label: name,
     layout,
-    entries: bindings.map((each, binding) => ({ binding, resource: { buffer: bufferOf(each.name) } })),
+    entries: bindings.map(({ name, buffer = name }, binding) => ({ binding, resource: { buffer: bufferOf(buffer) } })),
   });
 }
 

@@ -1,6 +1,6 @@
 // Estimators of every kind beyond 4 and 8 bits, each with other shapes, and some of them with adversaries.
 
-import { type Estimator, exact, type QuantizedOptions, quantized, twoStage } from "../../dsl/index.ts";
+import { type Estimator, exact, lowRank, type QuantizedOptions, quantized, twoStage } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
 import { integers, normals } from "./fills.ts";
 import type { SoftmaxCase } from "./softmax-case.ts";
@@ -35,6 +35,33 @@ function widths(): SoftmaxCase[] {
   });
 }
 
+function ranks(): SoftmaxCase[] {
+  const shapes = [
+    { rank: 20, inputs: 100, rows: 200, batch: 3 },
+    { rank: 33, inputs: 65, rows: 130, batch: 1 },
+    { rank: 64, inputs: 130, rows: 90, batch: 8 },
+    { rank: 1, inputs: 40, rows: 70, batch: 2 },
+  ];
+  const formats = ([4, 8, 16] as const).flatMap((bits) =>
+    (bits === 16 ? (["f32"] as const) : (["int8", "f32"] as const)).map((activations) => ({ bits, activations })),
+  );
+  return formats.flatMap((format, i) =>
+    shapes
+      .filter((_, s) => s !== i % 4)
+      .map(({ rank, inputs, rows, batch }, s): SoftmaxCase => {
+        const dtype = (["bf16", "f32", "f16"] as const)[(i + s) % 3]!;
+        return {
+          name: `rank ${rank} of ${inputs}, ${format.bits} bits, ${format.activations} activations: random`,
+          layer: { inputs, rows, dtype, estimator: lowRank({ rank, ...format }), k: 6, candidates: 30, batch },
+          tokens: batch + 1,
+          weights: normals,
+          inputs: normals,
+          comparison: "rounded",
+        };
+      }),
+  );
+}
+
 /** Whole numbers, where tokens are so wide that a kernel of its own quantizes them. */
 function wide(): SoftmaxCase[] {
   return BITS.map((bits) => ({
@@ -52,6 +79,7 @@ function adversarial(): SoftmaxCase[] {
     "2 bits": quantized({ bits: 2 }),
     "3 bits, f32 activations": quantized({ bits: 3, group: "row", activations: "f32" }),
     "5 bits": quantized({ bits: 5, group: 64 }),
+    "rank 8": lowRank({ rank: 8, bits: 8 }),
   };
   return Object.entries(estimators).flatMap(([kind, estimator]) =>
     ADVERSARIES.map(
@@ -66,4 +94,4 @@ function adversarial(): SoftmaxCase[] {
   );
 }
 
-export const ESTIMATOR_CASES: readonly SoftmaxCase[] = [...widths(), ...wide(), ...adversarial()];
+export const ESTIMATOR_CASES: readonly SoftmaxCase[] = [...widths(), ...ranks(), ...wide(), ...adversarial()];

@@ -4,7 +4,7 @@
 import type { FfnPlan } from "../../runtime/plan.ts";
 import type { FfnCase, FfnData } from "./ffn-case.ts";
 import { type Chosen, estimatesDecideAlike, type Selecting, wrongChoice } from "./judge.ts";
-import { compare, dot, quantizeRows, roundingOf, sorted } from "./oracle.ts";
+import { compare, dot, estimatesOf, roundingOf, sorted } from "./oracle.ts";
 
 /** A number, and how far floats may be off it. */
 interface Near {
@@ -33,7 +33,7 @@ export function ffnOracle(
   const upRows = rowsOf(up.values, inputs);
   const allNeurons = scoredRows.map((_, row) => row);
   const neurons = (index: number) => allNeurons.slice(index * group.size, (index + 1) * group.size);
-  const estimateRows = estimator.kind === "dense" ? undefined : quantizeRows(plan, scoredRows);
+  const estimateRows = estimatesOf(plan, scoredRows);
   const score = groupScore(layer.group?.score ?? "max");
   const groupNumbers = Array.from({ length: group.count - group.common }, (_, i) => group.common + i);
   const integers = estimator.kind !== "dense" && estimator.activations === "int8";

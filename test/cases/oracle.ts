@@ -3,6 +3,7 @@
 
 import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import { lowRankRows } from "./low-rank-oracle.ts";
 import type { CaseData } from "./softmax-case.ts";
 
 /** Everything about one token. */
@@ -29,7 +30,7 @@ const SMALLEST_NORMAL = 2 ** -126;
 export function oracle(plan: SoftmaxPlan, { weights }: Pick<CaseData, "weights">): (x: Float32Array) => Expected {
   const { rows, inputs } = plan;
   const exactTerms = Array.from({ length: rows }, (_, row) => weights.subarray(row * inputs, (row + 1) * inputs));
-  const dequantized = plan.estimator.kind === "dense" ? undefined : quantizeRows(plan, exactTerms);
+  const dequantized = estimatesOf(plan, exactTerms);
   return (x) => {
     const exact = new Float64Array(rows);
     const exactSlack = new Float64Array(rows);
@@ -87,6 +88,21 @@ export function roundingOf(operations: number, magnitude: number): number {
   return ((operations * UNIT) / (1 - operations * UNIT)) * magnitude;
 }
 
+/** `[rows]` estimated scores, and how far a backend's may be off. */
+export interface RowEstimates {
+  readonly estimates: Float64Array;
+  readonly estimateSlack: Float64Array;
+}
+
+/** A function from a token to the estimated scores of rows; undefined where they are scored exactly. */
+export function estimatesOf(
+  plan: ScoredPlan,
+  rows: readonly Float32Array[],
+): ((x: Float32Array) => RowEstimates) | undefined {
+  if (plan.estimator.kind === "dense") return undefined;
+  return plan.estimator.kind === "lowRank" ? lowRankRows(plan, rows) : quantizeRows(plan, rows);
+}
+
 /** A function from a token to the estimated scores of rows that are quantized as the plan says. */
 export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
   const format = plan.estimator;
@@ -120,7 +136,7 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
 }
 
 /** Codes of a token as whole numbers: the integer nearest to 127 x / largest |x|. */
-function tokenCodes(x: Float32Array): Float64Array {
+export function tokenCodes(x: Float32Array): Float64Array {
   const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return Float64Array.from(x, (value) => {
     if (!Number.isFinite(largest)) return Number.NaN;

@@ -107,7 +107,7 @@ export async function runOnCpu(
       ...launch!.workgroups,
       workgroupSize,
       bindings.length,
-      ...bindings.map((binding) => buffers.findIndex(({ name }) => name === binding.name)),
+      ...bindings.map((binding) => buffers.findIndex(({ name }) => name === (binding.buffer ?? binding.name))),
     ]),
     ...buffers.flatMap(({ role, bytes }) => [KIND[role], bytes]),
   ];

@@ -47,7 +47,10 @@ export async function runKernels(
   }
   const encoder = device.createCommandEncoder();
   for (const { plan: kernel, pipeline, layout } of kernels) {
-    const entries = kernel.bindings.map(({ name }, binding) => ({ binding, resource: { buffer: buffers.get(name)! } }));
+    const entries = kernel.bindings.map(({ name, buffer = name }, binding) => ({
+      binding,
+      resource: { buffer: buffers.get(buffer)! },
+    }));
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, device.createBindGroup({ layout, entries }));

@@ -41,9 +41,14 @@ function computes({ kind, k, rows, inputs, outputs, gated, group, dtype }: Layer
 
 function estimator({ estimator, scoredBitsPerWeight }: LayerExplanation): string {
   if (estimator.kind === "dense") return "none: every row is scored with the exact weights";
+  const size = `${scoredBitsPerWeight.toFixed(2)} bits per weight`;
+  if (estimator.kind === "lowRank") {
+    const { rank, bits, basis, activations } = estimator;
+    return `rank ${rank}, factors of ${bits} bits on a basis of the ${basis}, ${activations} tokens: ${size}`;
+  }
   const { bits, group, groups, activations } = estimator;
   const scales = groups === 1 ? "a scale per row" : `a scale per ${group} inputs`;
-  return `${bits} bits, ${scales}, ${activations} tokens: ${scoredBitsPerWeight.toFixed(2)} bits per weight`;
+  return `${bits} bits, ${scales}, ${activations} tokens: ${size}`;
 }
 
 function selection({ selection, candidates }: LayerExplanation): string {
