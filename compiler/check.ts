@@ -176,7 +176,7 @@ export function checkRank(
   if (estimator?.kind !== "lowRank" || !(estimator.rank > Math.min(rows, inputs))) return;
   const built = (layer.options as { estimator: Built<"lowRank", unknown> }).estimator;
   reader.report(
-    "HIRE-SPEC-022",
+    "HIRE-SPEC-012",
     `\`rank\` (${estimator.rank}) is larger than the matrix of ${rows} × ${inputs} can have`,
     {
       fix: "Lower rank: it pays below a quarter of the inputs at most",

@@ -2,16 +2,24 @@
 
 import { type Diagnostic, HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
+import type { Activations } from "../pack/activations.ts";
 import type { PackedTensor } from "../pack/pack-layer.ts";
 import { checkPack, packMetadata } from "../pack/read-pack.ts";
 import { packWeights, type WeightTensor, weightTensors } from "../pack/weight-tensors.ts";
 import type { LayerPlan, Plan } from "../plan.ts";
 import type { TensorInfo } from "../safetensors.ts";
+import { readActivations } from "./activations-file.ts";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
 import { refuseToReplace } from "./write-whole.ts";
 
 /** Called while packing: rows done out of all rows of all layers. */
 export type PackProgress = (done: number, total: number) => void;
+
+export interface PackOptions {
+  /** Files with recorded inputs of layers, tensors `<layer>.input` F32 `[tokens, inputs]`. */
+  readonly activations?: readonly string[];
+  readonly onProgress?: PackProgress;
+}
 
 export interface PackSummary {
   readonly bytes: number;
@@ -20,18 +28,20 @@ export interface PackSummary {
 
 /**
  * Packs a model. Memory holds the weights and the packed tensors of one layer at a time.
- * @throws HireError HIRE-PACK-001 to -005, -008 and -009; no file is left behind then.
+ * @throws HireError HIRE-PACK-001 to -005 and -008 to -011; no file is left behind then.
  */
 export async function packModel(
   plan: Plan,
   weightPaths: readonly string[],
   out: string,
-  onProgress?: PackProgress,
+  { activations = [], onProgress }: PackOptions = {},
 ): Promise<PackSummary> {
   const files: SafetensorsFile[] = [];
+  const recorded: SafetensorsFile[] = [];
   try {
-    await refuseToReplace(out, weightPaths, "HIRE-PACK-008");
+    await refuseToReplace(out, [...weightPaths, ...activations], "HIRE-PACK-008");
     for (const path of weightPaths) files.push(await openSafetensors(path));
+    for (const path of activations) recorded.push(await openSafetensors(path));
     const layers = findWeights(plan, files);
     const total = layers.reduce((sum, { layer }) => sum + layer.rows, 0);
     let done = 0;
@@ -39,7 +49,9 @@ export async function packModel(
       done++;
       if (done % 256 === 0 || done === total) onProgress?.(done, total);
     };
-    const sources = layers.flatMap(({ layer, found }) => packSources(layer, found, tick));
+    const sources = layers.flatMap(({ name, layer, found }) =>
+      packSources(layer, found, tick, () => readActivations(name, layer, recorded)),
+    );
     await writeSafetensors(out, sources, packMetadata(plan), "HIRE-PACK-008");
     const tensors = Object.values(plan.layers).flatMap((layer) => layer.tensors);
     return {
@@ -47,7 +59,7 @@ export async function packModel(
       tensors: tensors.map(({ name, bytes }) => ({ name, bytes })),
     };
   } finally {
-    for (const file of files) await file.close();
+    for (const file of [...files, ...recorded]) await file.close();
   }
 }
 
@@ -70,14 +82,19 @@ export async function openPack(path: string, plan: Plan): Promise<OpenPack> {
 }
 
 /** The tensors of one layer, packed together when the first is asked for and dropped with the last. */
-function packSources(layer: LayerPlan, found: readonly FoundTensor[], onRow: () => void): readonly TensorSource[] {
+function packSources(
+  layer: LayerPlan,
+  found: readonly FoundTensor[],
+  onRow: () => void,
+  activations: () => Promise<Activations | undefined>,
+): readonly TensorSource[] {
   let packed: PackedTensor[] | undefined;
   return layer.tensors.map(({ name, dtype, shape }, index) => ({
     name,
     dtype,
     shape,
     bytes: async () => {
-      packed ??= packWeights(layer, await readAll(found), onRow);
+      packed ??= packWeights(layer, await readAll(found), onRow, await activations());
       const { data } = packed[index]!;
       if (index === layer.tensors.length - 1) packed = undefined;
       return data;
@@ -101,7 +118,7 @@ async function readAll(found: readonly FoundTensor[]): Promise<Partial<Record<We
 /** @throws HireError with what is wrong for every layer, so that one attempt shows it all. */
 function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
   const problems: Diagnostic[] = [];
-  const layers: { readonly layer: LayerPlan; readonly found: FoundTensor[] }[] = [];
+  const layers: { readonly name: string; readonly layer: LayerPlan; readonly found: FoundTensor[] }[] = [];
   for (const [name, layer] of Object.entries(plan.layers)) {
     const found: FoundTensor[] = [];
     for (const wanted of weightTensors(layer)) {
@@ -112,7 +129,7 @@ function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
         problems.push(...thrown.diagnostics);
       }
     }
-    layers.push({ layer, found });
+    layers.push({ name, layer, found });
   }
   if (problems.length > 0) throw new HireError(problems);
   return layers;

@@ -11,6 +11,7 @@ interface Arguments extends GlobalArguments {
   readonly module: string;
   readonly weights: readonly string[];
   readonly out: string;
+  readonly activations: readonly string[];
 }
 
 export const packCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -25,6 +26,12 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         array: true,
         demandOption: true,
       })
+      .option("activations", {
+        describe: "safetensors files with recorded inputs of layers, as <layer>.input F32 [tokens, inputs]",
+        type: "string",
+        array: true,
+        default: [],
+      })
       .option("out", { describe: "The packed file", type: "string", demandOption: true })
       .example("$0 pack generated/tiny-lm --weights model.safetensors --out tiny-lm.pack", ""),
   handler: (args) =>
@@ -33,7 +40,10 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
       const progress = showProgress(`packing ${plan.model}`, args.json);
       const started = performance.now();
       try {
-        const summary = await packModel(plan, args.weights, args.out, progress.update);
+        const summary = await packModel(plan, args.weights, args.out, {
+          activations: args.activations,
+          onProgress: progress.update,
+        });
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
         return {
           result: { model: plan.model, out: args.out, ...summary },
