@@ -38,9 +38,12 @@ function document(writer: CodeBlockWriter, text: string): CodeBlockWriter {
 }
 
 function writeLayer(writer: CodeBlockWriter, name: string, layer: SoftmaxPlan): void {
-  const { kind, inputs, rows, dtype, k, batch } = layer;
+  const { kind, inputs, rows, dtype, k, batch, certificate } = layer;
   writer.writeLine(`/** f32 [tokens, ${inputs}] -> the ${k} best of ${rows} rows: u32 and f32 [tokens, ${k}]. */`);
-  const shape = Object.entries({ kind, inputs, rows, dtype, k, batch });
+  const shape = Object.entries({
+    ...{ kind, inputs, rows, dtype, k, batch },
+    ...(certificate && { certify: certificate.kind }),
+  });
   const properties = shape.map(([property, value]) => `${property}: ${JSON.stringify(value)}`);
   writer.writeLine(`${name}: { ${properties.join(", ")} },`);
 }

@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
+import { checkCertify } from "./check/certify.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
 import type { CheckedEstimator, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
@@ -80,7 +81,7 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
-const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select batch".split(" ");
+const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select certify batch".split(" ");
 
 function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unknown>): CheckedSoftmax {
   const options = reader.options(layer, SOFTMAX_PROPERTIES);
@@ -99,6 +100,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.name(layer, "candidates"),
     });
   }
+  const certify = checkCertify(reader, layer, estimator, select, inputs);
   const defaulted = isDense || options.candidates === undefined;
   const defaultCandidates = isDense ? k : Math.min(4 * k, rows);
   const candidates = defaulted ? defaultCandidates : reader.count(layer, "candidates", MAX_EXTENT);
@@ -119,7 +121,20 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.value(layer, "candidates"),
     });
   }
-  return { kind: "softmax", name, inputs, rows, dtype, weight, estimator: estimator!, k, candidates, select, batch };
+  return {
+    kind: "softmax",
+    name,
+    inputs,
+    rows,
+    dtype,
+    weight,
+    estimator: estimator!,
+    k,
+    candidates,
+    select,
+    certify,
+    batch,
+  };
 }
 
 function checkEstimator(

@@ -8,6 +8,8 @@
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
 //    slice of rows, between one that selects and one that ranks.
+// 5. `certify` joins whatever ranks. The three parts of a fallback are kernels of their own: which tokens it is for is
+//    known only then, and all rows are enough work for all workgroups.
 
 import type { Stage } from "./lower.ts";
 import type { CheckedSoftmax } from "./model.ts";
@@ -17,7 +19,12 @@ import { budgetOf, type Profile } from "./profiles.ts";
 export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
-  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] };
+  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
+  | { readonly template: "fallback_plan"; readonly stages: readonly Stage[] }
+  | { readonly template: "fallback_score"; readonly stages: readonly Stage[] };
+
+/** The last part selects among what the second left as `rescore_topk` does among survivors. */
+const FALLBACK_TEMPLATES = { plan: "fallback_plan", score: "fallback_score", topk: "rescore_topk" } as const;
 
 export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: Profile): readonly FusedKernel[] {
   const quantize = stages.filter(({ op }) => op === "quantize");
@@ -31,9 +38,13 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
           { template: "quantize", stages: quantize },
           { template: "score_select", stages: scoring },
         ];
-  const back = stages.slice(firstOfSurvivors);
+  const back = stages.slice(firstOfSurvivors).filter(({ op }) => op !== "fallback");
+  const fallback = stages.flatMap((stage): FusedKernel[] =>
+    stage.op === "fallback" ? [{ template: FALLBACK_TEMPLATES[stage.part], stages: [stage] }] : [],
+  );
   const rescoreSliced =
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
-  const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];
-  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group }))];
+  const ranking = back.findIndex(({ op }) => op === "topk");
+  const groups = rescoreSliced ? [...back.slice(0, ranking).map((stage) => [stage]), back.slice(ranking)] : [back];
+  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group })), ...fallback];
 }

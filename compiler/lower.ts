@@ -12,7 +12,11 @@ export type Stage =
   /** Candidates again, with the exact weights. */
   | { readonly op: "rescore" }
   /** The k best exact scores, in order. */
-  | { readonly op: "topk" };
+  | { readonly op: "topk" }
+  /** Whether the k-th of them is above everything that was dropped. */
+  | { readonly op: "certify" }
+  /** For the tokens where it is not, all over again: which they are, the exact scores of all rows, the k best. */
+  | { readonly op: "fallback"; readonly part: "plan" | "score" | "topk" };
 
 /** The stages of an output head, each reading what the one before wrote. */
 export function lower(layer: CheckedSoftmax): readonly Stage[] {
@@ -25,5 +29,9 @@ export function lower(layer: CheckedSoftmax): readonly Stage[] {
   // Dense scores are exact already.
   if (estimator.kind !== "dense") stages.push({ op: "rescore" });
   stages.push({ op: "topk" });
+  if (layer.certify !== "off") stages.push({ op: "certify" });
+  if (layer.certify === "fallback") {
+    for (const part of ["plan", "score", "topk"] as const) stages.push({ op: "fallback", part });
+  }
   return stages;
 }

@@ -1,6 +1,6 @@
 // The checked model: what `check` promises to every later pass. Plain data, all defaults filled in.
 
-import type { Dtype } from "../dsl/index.ts";
+import type { Certify, Dtype } from "../dsl/index.ts";
 
 export interface CheckedModel {
   readonly name: string;
@@ -21,6 +21,7 @@ export interface CheckedSoftmax {
   readonly k: number;
   readonly candidates: number;
   readonly select: CheckedSelector;
+  readonly certify: Certify;
   readonly batch: number;
 }
 

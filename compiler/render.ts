@@ -46,6 +46,8 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     })),
     workgroupVariables,
     kept: choices.keptInWorkgroup ? "kept" : "survivors",
+    nanKey: choices.int8 === true || choices.bounded === true,
+    survivors: choices.fallback ? "exact_survivors" : "survivors",
     activation: choices.staged ? "staged_quad" : "token_quad",
     largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : "largest[token]",
   }),

@@ -3,6 +3,7 @@
 
 import type { EstimatorPlan, SelectionPlan, SoftmaxPlan, TensorPlan, TilingPlan } from "../runtime/plan.ts";
 import { type TensorToWrite, tensorBytes } from "../runtime/safetensors.ts";
+import { planCertificate } from "./certificate.ts";
 import type { CheckedSoftmax } from "./model.ts";
 import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
@@ -31,6 +32,7 @@ export function tile(layer: CheckedSoftmax): SoftmaxPlan {
     tiles: Math.ceil(positions / LANES),
     steps: Math.ceil(rowBytes / STEP_BYTES),
   };
+  const certificate = planCertificate(layer, estimator);
   const tensors = planTensors(layer, estimator, selection, tiling);
   const exact = tensors.find(({ role }) => role === "exact");
   return {
@@ -51,17 +53,19 @@ export function tile(layer: CheckedSoftmax): SoftmaxPlan {
       score: tensors.reduce((sum, tensor) => sum + (tensor === exact ? 0 : tensor.bytes), 0),
       rescore: exact ? candidates * exactRowBytes(layer) : 0,
     },
+    ...(certificate && { certificate }),
   };
 }
 
-function planSelection({ rows, k, candidates, select }: CheckedSoftmax): SelectionPlan {
+function planSelection({ rows, k, candidates, select, certify }: CheckedSoftmax): SelectionPlan {
   const tilesPerWorkgroup = Math.max(1, Math.round(rows / LANES / WORKGROUPS));
   const buckets = Math.ceil(rows / (LANES * tilesPerWorkgroup));
   const shape = { rows, count: buckets };
-  const keep =
-    select.kind === "exact"
-      ? Math.min(candidates, Math.ceil(rows / buckets))
-      : smallestKeep(shape, candidates, select.recall);
+  const largestBucket = Math.ceil(rows / buckets);
+  const needed =
+    select.kind === "exact" ? Math.min(candidates, largestBucket) : smallestKeep(shape, candidates, select.recall);
+  // What a bucket drops is at most the last that it keeps; one more, so that this is no row that is needed.
+  const keep = certify === "off" ? needed : Math.min(largestBucket, needed + 1);
   return {
     kind: select.kind,
     buckets,
@@ -106,6 +110,7 @@ function planTensors(
     tensor("codes", "U32", [buckets, tiles, steps, lanes, stepWords]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
+    ...(layer.certify === "off" ? [] : [tensor("bounds", "F32", [buckets, tiles, lanes, 2])]),
     tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)]),
   ];
 }

@@ -36,6 +36,8 @@ export interface ScoredPlan {
   readonly tiling: TilingPlan;
   readonly tensors: readonly TensorPlan[];
   readonly bytes: BytesPlan;
+  /** How the top k is certified; absent when it is not. */
+  readonly certificate?: CertificatePlan;
 }
 
 export interface SoftmaxPlan extends ScoredPlan {
@@ -72,6 +74,19 @@ export interface SelectionPlan {
   readonly recallOfK: number;
 }
 
+/** The proof that no row was missed (docs/certificates.md). */
+export interface CertificatePlan {
+  /** `fallback` also recomputes the tokens for which the proof fails. */
+  readonly kind: "report" | "fallback";
+  /**
+   * What the bounds of a quantized layer allow for floating point, all f32; absent when scores are exact anyway.
+   * `rounding`: the share of `‖row‖ · ‖token‖` by which a score in f32 may differ from the real one, as an estimate and in
+   * the exact pass together. `growth`: 1 + rounding. `norm`: the factor that turns a token's norm, as computed in f32, into
+   * an upper bound.
+   */
+  readonly slack?: { readonly rounding: number; readonly growth: number; readonly norm: number };
+}
+
 /**
  * Where a row lies. Position `p = floor(r / buckets)` of bucket `b = r mod buckets` is lane `p mod lanes` of tile
  * `floor(p / lanes)`; a step is the 16 bytes that one lane loads at once, and the lanes of a step lie side by side.
@@ -86,7 +101,7 @@ export interface TilingPlan {
 
 export interface TensorPlan {
   readonly name: string;
-  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact";
+  readonly role: "codes" | "scales" | "row_scales" | "bounds" | "weights" | "exact";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;
@@ -131,7 +146,7 @@ export interface LayerProgram {
 
 export interface BufferPlan {
   readonly name: string;
-  readonly role: "input" | "output" | "weight" | "scratch";
+  readonly role: "input" | "output" | "weight" | "scratch" | "indirect";
   readonly bytes: number;
   /**
    * Bytes of each slice, in order, of a buffer that exceeds the profile's largest binding; absent when it is whole. The
@@ -148,6 +163,12 @@ export interface LaunchPlan {
    * uniform, and of every sliced buffer the slice with the number of the launch.
    */
   readonly first?: number;
+  /**
+   * Offset in bytes into the buffer of role "indirect" at which a kernel before leaves the grid, three u32; `workgroups`
+   * is then the largest that it can be. Only in WGSL: in CUDA the grid is always the largest, and blocks that have nothing
+   * to do end at once.
+   */
+  readonly indirect?: number;
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { BindingPlan, BufferPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
+import { certificateBuffers } from "./certificate.ts";
 import { bucketSlices, rowSlices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
@@ -20,6 +21,7 @@ export function planBuffers(layer: SoftmaxPlan, profile: Profile): BufferPlan[] 
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
     { name: "indices", role: "output", bytes: batch * k * 4 },
     { name: "values", role: "output", bytes: batch * k * 4 },
+    ...certificateBuffers(layer, profile),
   ];
 }
 
@@ -56,6 +58,13 @@ export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: Sof
             "array<vec4<u32>>",
             `${at} bucket, tile, step, lane: the ${rows} × ${inputs} weights`,
           );
+        case "bounds":
+          return binding(
+            role,
+            "read",
+            "array<vec2<f32>>",
+            `[${shape.slice(0, 3).join(", ")}] bucket, tile, lane: a row's error and norm, in units of its scale`,
+          );
         case "scales":
           return binding(role, "read", "array<u32>", `${at} bucket, tile, word, lane: 4 group scales of 8 bits`);
         default:
@@ -79,6 +88,10 @@ export function tokenCodes(layer: SoftmaxPlan): BindingPlan {
 
 export function largest({ batch }: SoftmaxPlan): BindingPlan {
   return binding("largest", "read", "array<u32>", `[${batch}] bits of the largest |x| of a token`);
+}
+
+export function tokenNorms({ batch }: SoftmaxPlan): BindingPlan {
+  return binding("token_norms", "read", "array<vec2<f32>>", `[${batch}] norms of a token and of its codes' error`);
 }
 
 export function exactBinding({ tensors, dtype }: SoftmaxPlan): BindingPlan {

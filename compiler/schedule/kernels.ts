@@ -3,6 +3,8 @@
 
 import type { KernelPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
+import { scheduleFallbackPlan } from "./fallback-plan.ts";
+import { scheduleFallbackScore } from "./fallback-score.ts";
 import type { Context } from "./kernel.ts";
 import { scheduleQuantize } from "./quantize.ts";
 import { scheduleRescoreTopk } from "./rescore-topk.ts";
@@ -12,6 +14,8 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
   quantize: scheduleQuantize,
   score_select: scheduleScoreSelect,
   rescore_topk: scheduleRescoreTopk,
+  fallback_plan: scheduleFallbackPlan,
+  fallback_score: scheduleFallbackScore,
 };
 
 /** Schedules one fused kernel. */

@@ -27,14 +27,20 @@ export interface RunSummary {
   readonly device: string;
   readonly kind: "hardware" | "software" | "reference";
   readonly profile?: string;
-  readonly layers: readonly { readonly layer: string; readonly tokens: number }[];
+  readonly layers: readonly {
+    readonly layer: string;
+    readonly tokens: number;
+    /** Tokens of which it is certain that no row was missed; absent when the layer is not certified. */
+    readonly certified?: number;
+  }[];
 }
 
 /** What runs one layer on `x` of `[tokens, inputs]`. */
 type LayerRunner = (layer: string, x: Float32Array) => Promise<SoftmaxResult>;
 
 /**
- * Reads `<layer>.input` F32 `[tokens, inputs]`; writes `<layer>.indices` U32 and `<layer>.values` F32 `[tokens, k]`.
+ * Reads `<layer>.input` F32 `[tokens, inputs]`; writes `<layer>.indices` U32 and `<layer>.values` F32 `[tokens, k]`, and
+ * `<layer>.certified` U8 `[tokens]` of a layer that is certified.
  * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
  */
 export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
@@ -48,7 +54,7 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
     const { runner, close, ...where } = await openRunner(compiled, wanted, options);
     try {
       const outputs: TensorSource[] = [];
-      const layers: { layer: string; tokens: number }[] = [];
+      const layers: RunSummary["layers"][number][] = [];
       const tokensOf = (name: string, x: Float32Array) => x.length / plan.layers[name]!.inputs;
       const total = [...inputs].reduce((sum, [name, x]) => sum + tokensOf(name, x), 0);
       let done = 0;
@@ -57,7 +63,8 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
           done += tokens;
           options.onProgress?.(done, total);
         });
-        layers.push({ layer: name, tokens: tokensOf(name, x) });
+        const certified = result.certified?.reduce((sum, each) => sum + each, 0);
+        layers.push({ layer: name, tokens: tokensOf(name, x), ...(certified !== undefined && { certified }) });
         outputs.push(...resultTensors(name, tokensOf(name, x), result));
       }
       await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
@@ -76,22 +83,24 @@ const LAUNCHES_PER_PART = 8;
 async function runInParts(
   runner: LayerRunner,
   name: string,
-  { inputs, k, batch }: SoftmaxPlan,
+  { inputs, k, batch, certificate }: SoftmaxPlan,
   x: Float32Array,
   onPart: (tokens: number) => void,
 ): Promise<SoftmaxResult> {
   const tokens = x.length / inputs;
   const indices = new Uint32Array(tokens * k);
   const values = new Float64Array(tokens * k);
+  const certified = certificate && new Uint8Array(tokens);
   const part = LAUNCHES_PER_PART * batch;
   for (let first = 0; first < tokens; first += part) {
     const last = Math.min(tokens, first + part);
     const result = await runner(name, x.subarray(first * inputs, last * inputs));
     indices.set(result.indices, first * k);
     values.set(result.values, first * k);
+    if (certified && result.certified) certified.set(result.certified, first);
     onPart(last - first);
   }
-  return { indices, values };
+  return { indices, values, ...(certified && { certified }) };
 }
 
 async function openRunner({ plan, sources }: CompiledSources, layers: readonly string[], options: RunOptions) {
@@ -151,12 +160,16 @@ function badInput(message: string, fix: string): HireError {
   return new HireError({ code: "HIRE-RUN-002", message, fix });
 }
 
-function resultTensors(layer: string, tokens: number, { indices, values }: SoftmaxResult): TensorSource[] {
+function resultTensors(layer: string, tokens: number, result: SoftmaxResult): TensorSource[] {
+  const { indices, values, certified } = result;
   const shape = [tokens, indices.length / tokens];
   const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array | Float32Array) =>
     new Uint8Array(buffer, byteOffset, byteLength);
   return [
     { name: `${layer}.indices`, dtype: "U32", shape, bytes: () => bytesOf(indices) },
     { name: `${layer}.values`, dtype: "F32", shape, bytes: () => bytesOf(Float32Array.from(values)) },
+    ...(certified
+      ? [{ name: `${layer}.certified`, dtype: "U8" as const, shape: [tokens], bytes: () => certified }]
+      : []),
   ];
 }

@@ -1,6 +1,7 @@
 // One layer's weights, built and laid out as its plan wants.
 
 import type { SoftmaxPlan, TensorPlan } from "../plan.ts";
+import { rowBounds } from "./bounds.ts";
 import { emptyRow, type QuantizedRow, quantizeRow } from "./quantize.ts";
 import { rowReader, WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
@@ -67,6 +68,8 @@ function placeCodes(
   const codes = data.get("codes")!;
   const scales = data.get("scales");
   const rowScales = new DataView(data.get("row_scales")!.buffer);
+  const bounds = data.get("bounds");
+  const boundsView = bounds && new DataView(bounds.buffer);
   const scaleWords = tensors.find(({ role }) => role === "scales")?.shape[2] ?? 0;
   const packStep = estimator.bits === 4 ? packStep4 : packStep8;
   const read = rowReader(weights);
@@ -83,6 +86,11 @@ function placeCodes(
       scales[word * 4 + (group & 3)] = row.scales[group]!;
     }
     rowScales.setFloat32((tile * lanes + lane) * 4, row.rowScale, true);
+    if (boundsView) {
+      const { error, norm } = rowBounds(values, estimator, row);
+      boundsView.setFloat32((tile * lanes + lane) * 8, error, true);
+      boundsView.setFloat32((tile * lanes + lane) * 8 + 4, norm, true);
+    }
     onRow?.();
   }
 }

@@ -1,6 +1,7 @@
 // Estimated scores in float64, from the packed copy.
 
 import type { ScoredPlan } from "../plan.ts";
+import { tokenNorms, upperScore } from "./certificate.ts";
 
 /** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
 export function locate({ selection: { buckets }, tiling: { tiles, lanes } }: ScoredPlan, row: number, parts: number) {
@@ -9,7 +10,10 @@ export function locate({ selection: { buckets }, tiling: { tiles, lanes } }: Sco
   return { first: ((row % buckets) * tiles + tile) * parts * lanes + (position % lanes), stride: lanes };
 }
 
-/** Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. */
+/**
+ * Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. Of a layer that
+ * is certified they are the largest scores that rows may have.
+ */
 export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const { estimator, inputs, rows, tiling } = plan;
   if (estimator.kind !== "quantized") throw new Error("only a quantized layer has codes");
@@ -17,6 +21,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
   const codes = data.get("codes")!;
   const scales = data.get("scales");
   const rowScales = data.get("row_scales")!;
+  const bounds = data.get("bounds");
   const code = (first: number, stride: number, column: number): number => {
     if (bits === 8) return codes.getInt8((first + Math.floor(column / 16) * stride) * 16 + (column % 16));
     const byte = codes.getUint8(
@@ -27,6 +32,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
   };
   return (x: Float32Array): Float64Array => {
     const token = activations === "int8" ? quantizeToken(x) : x;
+    const norms = bounds && tokenNorms(plan, x);
     const scores = new Float64Array(rows);
     for (let row = 0; row < rows; row++) {
       const ofCodes = locate(plan, row, tiling.steps);
@@ -40,7 +46,13 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
         const scale = scales?.getUint8((ofScales.first + (g >> 2) * ofScales.stride) * 4 + (g & 3)) ?? 1;
         sum += scale * dot;
       }
-      const rowScale = rowScales.getFloat32(locate(plan, row, 1).first * 4, true);
+      const place = locate(plan, row, 1).first;
+      const rowScale = rowScales.getFloat32(place * 4, true);
+      if (bounds && norms) {
+        const bound = { error: bounds.getFloat32(place * 8, true), norm: bounds.getFloat32(place * 8 + 4, true) };
+        scores[row] = upperScore(plan, sum, bound, norms, rowScale);
+        continue;
+      }
       scores[row] = activations === "int8" ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
     }
     return scores;

@@ -15,6 +15,8 @@ export interface SoftmaxBuffers {
   readonly indices: GPUBuffer;
   /** f32 `[batch, k]`; usage STORAGE. */
   readonly values: GPUBuffer;
+  /** u32 `[batch]`, 1 where no row was missed; usage STORAGE. Only for a layer that is certified. */
+  readonly certified?: GPUBuffer;
 }
 
 export interface GpuSoftmax {
@@ -66,6 +68,7 @@ export async function createGpuSoftmax(
     throw thrown;
   }
 
+  const grids = owned[program.buffers.find(({ role }) => role === "indirect")?.name ?? ""]?.[0];
   const encode = (encoder: GPUCommandEncoder, external: SoftmaxBuffers) => {
     for (const buffer of program.buffers) checkExternal(name, buffer, external);
     const buffersOf = (launch: number) => (buffer: string) =>
@@ -73,9 +76,10 @@ export async function createGpuSoftmax(
     const pass = encoder.beginComputePass({ label: name });
     for (const { plan: kernel, pipeline, layout } of kernels) {
       pass.setPipeline(pipeline);
-      kernel.launches.forEach(({ workgroups }, launch) => {
+      kernel.launches.forEach(({ workgroups, indirect }, launch) => {
         pass.setBindGroup(0, bindGroup(device, kernel, layout, buffersOf(launch)));
-        pass.dispatchWorkgroups(...workgroups);
+        if (indirect === undefined) pass.dispatchWorkgroups(...workgroups);
+        else pass.dispatchWorkgroupsIndirect(grids!, indirect);
       });
     }
     pass.end();
@@ -97,12 +101,14 @@ function allocate(device: GPUDevice, layer: string, { buffers, kernels }: LayerP
     device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage: usage | BUFFER_USAGE.COPY_DST });
   const owned: Record<string, GPUBuffer[]> = {};
   for (const { name, role, bytes, slices } of buffers) {
-    if (role !== "weight" && role !== "scratch") continue;
-    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, BUFFER_USAGE.STORAGE));
+    if (role === "input" || role === "output") continue;
+    const usage = BUFFER_USAGE.STORAGE | (role === "indirect" ? BUFFER_USAGE.INDIRECT : 0);
+    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, usage));
   }
   for (const { bindings, launches } of kernels) {
     const uniform = bindings.find(({ access }) => access === "uniform");
-    if (!uniform) continue;
+    // Kernels with a uniform of one name are launched on the same slices.
+    if (!uniform || owned[uniform.name]) continue;
     owned[uniform.name] = launches.map(({ first = 0 }) => {
       const buffer = create(uniform.name, 4, BUFFER_USAGE.UNIFORM);
       device.queue.writeBuffer(buffer, 0, new Uint32Array([first]));
@@ -132,12 +138,17 @@ async function runBatches(
   name: string,
   plan: SoftmaxPlan,
   encode: GpuSoftmax["encode"],
-  x: Float32Array,
+  input: Float32Array,
 ): Promise<SoftmaxResult> {
   const { batch, inputs, k } = plan;
-  const tokens = tokenCount(name, plan, x);
+  const tokens = tokenCount(name, plan, input);
   const launches = Math.ceil(tokens / batch);
-  const resultBytes = batch * k * 4;
+  // What a launch returns, in the order in which it lies in what is read back.
+  const outputs = [
+    { name: "indices", bytes: batch * k * 4 },
+    { name: "values", bytes: batch * k * 4 },
+    ...(plan.certificate ? [{ name: "certified", bytes: batch * 4 } as const] : []),
+  ] as const;
   const doing = `running layer "${name}"`;
   const temporary: GPUBuffer[] = [];
   const create = (size: number, usage: number) => {
@@ -147,30 +158,42 @@ async function runBatches(
   };
   try {
     const results = await guard.issue(doing, () => {
-      const buffers: SoftmaxBuffers = {
-        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
-        indices: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-        values: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-      };
-      const results = create(2 * launches * resultBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      const created = outputs.map(({ name, bytes }) => {
+        return [name, create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC)] as const;
+      });
+      const x = create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST);
+      const buffers = { x, ...Object.fromEntries(created) } as unknown as SoftmaxBuffers;
+      const total = outputs.reduce((sum, { bytes }) => sum + bytes, 0);
+      const results = create(launches * total, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
       for (let launch = 0; launch < launches; launch++) {
-        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
+        // The last launch may have fewer tokens; the rest of its batch repeats the last one, and those results are dropped.
+        // Zeros would tie in every row, which is no token to certify, and a fallback would recompute them.
         const part = new Float32Array(batch * inputs);
-        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
-        device.queue.writeBuffer(buffers.x, 0, part);
+        for (let place = 0; place < batch; place++) {
+          const token = Math.min(launch * batch + place, tokens - 1);
+          part.set(input.subarray(token * inputs, (token + 1) * inputs), place * inputs);
+        }
+        device.queue.writeBuffer(x, 0, part);
         const encoder = device.createCommandEncoder({ label: name });
         encode(encoder, buffers);
-        encoder.copyBufferToBuffer(buffers.indices, 0, results, launch * resultBytes, resultBytes);
-        encoder.copyBufferToBuffer(buffers.values, 0, results, (launches + launch) * resultBytes, resultBytes);
+        let first = 0;
+        for (const { name: output, bytes } of outputs) {
+          encoder.copyBufferToBuffer(buffers[output]!, 0, results, first + launch * bytes, bytes);
+          first += launches * bytes;
+        }
         device.queue.submit([encoder.finish()]);
       }
       return results;
     });
     await guard.wait(doing, results.mapAsync(MAP_READ));
     const read = results.getMappedRange().slice(0);
+    const [indices, values] = outputs;
     return {
       indices: new Uint32Array(read, 0, tokens * k),
-      values: new Float32Array(read, launches * resultBytes, tokens * k),
+      values: new Float32Array(read, launches * indices!.bytes, tokens * k),
+      ...(plan.certificate && {
+        certified: Uint8Array.from(new Uint32Array(read, launches * (indices!.bytes + values!.bytes), tokens)),
+      }),
     };
   } finally {
     for (const buffer of temporary) buffer.destroy();
