@@ -31,6 +31,8 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
     name: kernel.name,
     workgroupSize: kernel.workgroupSize,
     stages: kernel.stages.join(" -> "),
+    nanKey: choices.int8 === true || choices.bounded === true,
+    survivors: choices.fallback ? "exact_survivors" : "survivors",
     ...WORDS[place.target](kernel),
   });
   return `${source.replace(/\n{3,}/g, "\n\n").trimEnd()}\n`;
@@ -46,8 +48,6 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     })),
     workgroupVariables,
     kept: choices.keptInWorkgroup ? "kept" : "survivors",
-    nanKey: choices.int8 === true || choices.bounded === true,
-    survivors: choices.fallback ? "exact_survivors" : "survivors",
     activation: choices.staged ? "staged_quad" : "token_quad",
     largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : "largest[token]",
   }),

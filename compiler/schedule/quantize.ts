@@ -27,6 +27,6 @@ export function scheduleQuantize(context: Context): KernelPlan {
       CHUNKS: tokenChunks(layer),
       ...certificateConstants(layer),
     },
-    choices: { bounded, int8: true },
+    choices: { bounded },
   });
 }

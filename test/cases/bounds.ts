@@ -30,7 +30,11 @@ export function boundOfRow(weights: Float32Array, group: number, row: QuantizedR
 export function boundOfToken({ estimator, certificate }: SoftmaxPlan, x: Float32Array): Bound | undefined {
   const { rounding, growth, norm: factor } = certificate!.slack!;
   if (estimator.kind === "quantized" && estimator.activations === "f32") {
-    const norm = Math.hypot(...x) * factor;
+    const most = Math.max(...x.map(Math.abs));
+    if (!(most >= 2 ** -50 && most <= 2 ** 50)) return { norm: 0, error: 0 };
+    let squares = 0;
+    for (const value of x) squares += value ** 2;
+    const norm = Math.sqrt(squares) * factor;
     return { norm: norm * growth, error: norm * rounding };
   }
   if (x.some((value) => !Number.isFinite(value))) return undefined;

@@ -40,16 +40,15 @@ export function judgeWhole(
   const selection = { ...plan.selection, keep: plan.rows };
   const survivors = expected.survivors.map((_, bucket) => all.filter((row) => row % selection.buckets === bucket));
   const best = all.slice(0, plan.k);
-  const problems = judge(
-    comparison,
-    { ...plan, candidates: plan.rows, selection },
-    { ...expected, exact, exactSlack, survivors, candidates: all, best },
-    found,
-  );
+  // As if the exact scores had selected.
+  const selected = { exact, exactSlack, estimates: exact, estimateSlack: exactSlack, survivors, candidates: all, best };
+  const problems = judge(comparison, { ...plan, candidates: plan.rows, selection }, selected, found);
   if (problems.length > 0) return problems;
   // The claim is stricter than what rounding allows the choice: no other row comes up to the last value.
   const returned = new Set(Array.from(found.indices));
   const last = found.values[plan.k - 1]!;
-  const missed = all.filter((row) => !returned.has(row) && compare(exact[row]! - (exactSlack[row] || 0), last) > 0);
+  // A row with infinity is infinite or NaN whatever is rounded.
+  const least = (row: number) => exact[row]! - (Number.isFinite(exactSlack[row]!) ? exactSlack[row]! : 0);
+  const missed = all.filter((row) => !returned.has(row) && compare(least(row), last) > 0);
   return missed.map((row) => `row ${row} (${exact[row]}) is above the last value ${last}`);
 }

@@ -149,8 +149,8 @@ function largestScore(score: number, rowScale: number, integers: boolean, row?: 
   if (!row || !token) return { largest: Number.NaN, slack: Number.NaN };
   const errors = [row.error * token.norm, row.norm * token.error] as const;
   if (!integers) {
-    const slack = (errors[0] + errors[1]) * rowScale;
-    return { largest: score * rowScale + slack, slack };
+    // As the reference adds, so that rows of equal bounds tie in both.
+    return { largest: (score + errors[0] + errors[1]) * rowScale, slack: (errors[0] + errors[1]) * rowScale };
   }
   const whole = errors.map((each) => Math.floor(Math.fround(each)));
   const slack = Math.fround(whole[0]! + whole[1]! + 2);

@@ -2,6 +2,8 @@
 
 import type { EstimatorPlan, KernelPlan, Plan, Program, SelectionPlan, SoftmaxPlan } from "../../../runtime/plan.ts";
 
+import { type CertificateExplanation, explainCertificate } from "./certificate.ts";
+
 export interface ModelExplanation {
   readonly model: string;
   readonly spec: string;
@@ -26,6 +28,8 @@ export interface LayerExplanation {
     /** Rows per token that survive the first stage, at most. */
     readonly survivors: number;
   };
+  /** Absent when the layer is not certified. */
+  readonly certificate?: CertificateExplanation;
   /** At batch 1 and at the layer's batch. */
   readonly reads: readonly Reads[];
   /** Bytes of the packed tensors, all of which lie on the device. */
@@ -65,6 +69,7 @@ export function explainModel(plan: Plan): ModelExplanation {
 
 function explainLayer(name: string, layer: SoftmaxPlan, programs: readonly Program[]): LayerExplanation {
   const { kind, inputs, rows, dtype, weight, k, candidates, batch, estimator, selection, bytes } = layer;
+  const certificate = explainCertificate(layer);
   return {
     layer: name,
     kind,
@@ -78,6 +83,7 @@ function explainLayer(name: string, layer: SoftmaxPlan, programs: readonly Progr
     estimator,
     scoredBitsPerWeight: (bytes.score * 8) / (rows * inputs),
     selection: { ...selection, survivors: Math.min(rows, selection.buckets * selection.keep) },
+    ...(certificate && { certificate }),
     reads: [...new Set([1, batch])].map((tokens) => reads(layer, tokens)),
     weightBytes: layer.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
     programs: programs.map((program) => explainProgram(name, program)),
