@@ -40,8 +40,12 @@ function document(writer: CodeBlockWriter, text: string): CodeBlockWriter {
 function writeLayer(writer: CodeBlockWriter, name: string, layer: LayerPlan): void {
   const { kind, inputs, rows, dtype, k, batch } = layer;
   writer.writeLine(`/** f32 [tokens, ${inputs}] -> ${result(layer)}. */`);
-  const outputs = kind === "ffn" ? { outputs: layer.outputs } : {};
-  const shape = Object.entries({ kind, inputs, rows, ...outputs, dtype, k, batch });
+  const shape = Object.entries({
+    ...{ kind, inputs, rows },
+    ...(kind === "ffn" && { outputs: layer.outputs }),
+    ...{ dtype, k, batch },
+    ...(kind === "softmax" && layer.certificate && { certify: layer.certificate.kind }),
+  });
   const properties = shape.map(([property, value]) => `${property}: ${JSON.stringify(value)}`);
   writer.writeLine(`${name}: { ${properties.join(", ")} },`);
 }

@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
+import { checkCertify } from "./check/certify.ts";
 import { checkFfn } from "./check/ffn.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
@@ -80,7 +81,7 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
-const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select batch crossover".split(" ");
+const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select certify batch crossover".split(" ");
 
 function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unknown>): CheckedSoftmax {
   const options = reader.options(layer, SOFTMAX_PROPERTIES);
@@ -101,6 +102,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.name(layer, "candidates"),
     });
   }
+  const certify = checkCertify(reader, layer, estimator, select, inputs);
   const defaulted = isDense || options.candidates === undefined;
   const defaultCandidates = isDense ? k : Math.min(4 * k, rows);
   const candidates = defaulted ? defaultCandidates : reader.count(layer, "candidates", MAX_EXTENT);
@@ -123,7 +125,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
   }
   return {
     ...{ kind: "softmax", name, inputs, rows, dtype, weight },
-    ...{ estimator: estimator!, k, candidates, select, batch, crossover },
+    ...{ estimator: estimator!, k, candidates, select, certify, batch, crossover },
   };
 }
 

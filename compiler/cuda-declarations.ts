@@ -9,6 +9,7 @@ const TYPES: Readonly<Record<string, string>> = {
   // CUDA's atomics work on ordinary variables.
   "atomic<u32>": "unsigned int",
   "vec2<u32>": "uint2",
+  "vec2<f32>": "float2",
   "vec3<u32>": "uint3",
   "vec4<u32>": "uint4",
   "vec4<f32>": "float4",

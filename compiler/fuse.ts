@@ -8,7 +8,9 @@
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
 //    slice of rows, between one that selects and one that ranks.
-// 5. In a feed-forward, one kernel per token selects the candidates; `gather` takes everything that is done with a group's
+// 5. `certify` joins whatever ranks. The three parts of a fallback are kernels of their own: which tokens it is for is
+//    known only then, and all rows are enough work for all workgroups.
+// 6. In a feed-forward, one kernel per token selects the candidates; `gather` takes everything that is done with a group's
 //    neurons, whose rows lie in one bundle that is read once: exact gate, activation, up, product, and the part of the
 //    result. Which candidates are the top k is known only when all have their exact scores, so `topk` joins `reduce`,
 //    which adds up the parts of the k best: bundles of the other candidates were read in vain, but nothing waits.
@@ -24,8 +26,13 @@ export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
   | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
+  | { readonly template: "fallback_plan"; readonly stages: readonly Stage[] }
+  | { readonly template: "fallback_score"; readonly stages: readonly Stage[] }
   | { readonly template: "gather"; readonly stages: readonly Stage[] }
   | { readonly template: "reduce"; readonly stages: readonly Stage[] };
+
+/** The last part selects among what the second left as `rescore_topk` does among survivors. */
+const FALLBACK_TEMPLATES = { plan: "fallback_plan", score: "fallback_score", topk: "rescore_topk" } as const;
 
 export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Profile): readonly FusedKernel[] {
   const project = stages.filter(({ op }) => op === "project");
@@ -44,7 +51,10 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
     ...(project.length > 0 ? [{ template: "project", stages: project } as const] : []),
     ...scored,
   ];
-  const back = stages.slice(firstOfSurvivors);
+  const back = stages.slice(firstOfSurvivors).filter(({ op }) => op !== "fallback");
+  const fallback = stages.flatMap((stage): FusedKernel[] =>
+    stage.op === "fallback" ? [{ template: FALLBACK_TEMPLATES[stage.part], stages: [stage] }] : [],
+  );
   if (layer.kind === "ffn") {
     const [select, gather, ...reduce] = back;
     return [
@@ -56,6 +66,7 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
   }
   const rescoreSliced =
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
-  const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];
-  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group }))];
+  const ranking = back.findIndex(({ op }) => op === "topk");
+  const groups = rescoreSliced ? [...back.slice(0, ranking).map((stage) => [stage]), back.slice(ranking)] : [back];
+  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group })), ...fallback];
 }

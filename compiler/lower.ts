@@ -15,6 +15,10 @@ export type Stage =
   | { readonly op: "rescore" }
   /** The k best exact scores, in order. */
   | { readonly op: "topk" }
+  /** Whether the k-th of them is above everything that was dropped. */
+  | { readonly op: "certify" }
+  /** For the tokens where it is not, all over again: which they are, the exact scores of all rows, the k best. */
+  | { readonly op: "fallback"; readonly part: "plan" | "score" | "topk" }
   /** What the neurons of the candidate groups add to the result, and the groups' exact scores. */
   | { readonly op: "gather" }
   /** The sum over the groups that are computed. */
@@ -33,5 +37,9 @@ export function lower(layer: CheckedLayer): readonly Stage[] {
   // Dense scores are exact already.
   if (estimator.kind !== "dense") stages.push({ op: "rescore" });
   stages.push({ op: "topk" });
+  if (layer.certify !== "off") stages.push({ op: "certify" });
+  if (layer.certify === "fallback") {
+    for (const part of ["plan", "score", "topk"] as const) stages.push({ op: "fallback", part });
+  }
   return stages;
 }

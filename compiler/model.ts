@@ -1,6 +1,6 @@
 // The checked model: what `check` promises to every later pass. Plain data, all defaults filled in.
 
-import type { Dtype } from "../dsl/index.ts";
+import type { Certify, Dtype } from "../dsl/index.ts";
 import type { CodeBits } from "../runtime/pack/code-format.ts";
 import type { FfnPlan, GroupPlan } from "../runtime/plan.ts";
 import type { ScalarFunction } from "../runtime/scalar.ts";
@@ -25,6 +25,7 @@ export interface CheckedScored {
   readonly k: number;
   readonly candidates: number;
   readonly select: CheckedSelector;
+  readonly certify: Certify;
   readonly batch: number;
   /** Whether the dense path is taken where it reads fewer bytes. */
   readonly crossover: "dense" | "ignore";

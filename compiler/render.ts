@@ -34,6 +34,8 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
     workgroupSize: kernel.workgroupSize,
     stages: kernel.stages.join(" -> "),
     functions: kernel.functions ? FUNCTIONS[place.target](kernel.functions) : "",
+    nanKey: choices.int8 === true || choices.bounded === true,
+    survivors: choices.fallback ? "exact_survivors" : "survivors",
     ...WORDS[place.target](kernel),
   });
   return `${source.replace(/\n{3,}/g, "\n\n").trimEnd()}\n`;

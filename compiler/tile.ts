@@ -13,6 +13,7 @@ import type {
   TilingPlan,
 } from "../runtime/plan.ts";
 import { type TensorToWrite, tensorBytes } from "../runtime/safetensors.ts";
+import { planCertificate } from "./certificate.ts";
 import type { CheckedFfn, CheckedLayer, CheckedScored } from "./model.ts";
 import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES, wholeChunks } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
@@ -44,6 +45,7 @@ export function tile(layer: CheckedLayer): LayerPlan {
         ? exactRowBytes(checkedView(layer)) / STEP_BYTES
         : (matrix.group * matrix.groups) / codesPerStep(matrix.bits),
   };
+  const certificate = planCertificate(layer, estimator);
   const tensors = planTensors(layer, estimator, selection, tiling);
   const bytes = planBytes(layer, tensors);
   const scored: ScoredPlan = {
@@ -58,6 +60,7 @@ export function tile(layer: CheckedLayer): LayerPlan {
     tiling,
     tensors,
     bytes,
+    ...(certificate && { certificate }),
   };
   if (layer.kind === "softmax") return { kind: layer.kind, weight: layer.weight, ...scored };
   const { kind, outputs, gated, weights, group, activation } = layer;
@@ -93,15 +96,16 @@ function bundleStride({ inputs, outputs, dtype, gated }: CheckedFfn): number {
 }
 
 function planSelection(layer: CheckedLayer): SelectionPlan {
-  const { k, candidates, select } = layer;
+  const { k, candidates, select, certify } = layer;
   const [rows, perTile] = [choices(layer), choicesPerTile(layer)];
   const tilesPerWorkgroup = Math.max(1, Math.round(rows / perTile / WORKGROUPS));
   const buckets = Math.ceil(rows / (perTile * tilesPerWorkgroup));
   const shape = { rows, count: buckets };
-  const keep =
-    select.kind === "exact"
-      ? Math.min(candidates, Math.ceil(rows / buckets))
-      : smallestKeep(shape, candidates, select.recall);
+  const largestBucket = Math.ceil(rows / buckets);
+  const needed =
+    select.kind === "exact" ? Math.min(candidates, largestBucket) : smallestKeep(shape, candidates, select.recall);
+  // What a bucket drops is at most the last that it keeps; one more, so that this is no row that is needed.
+  const keep = certify === "off" ? needed : Math.min(largestBucket, needed + 1);
   return {
     kind: select.kind,
     buckets,
@@ -173,6 +177,7 @@ function planTensors(
     ...(low === 0 ? [] : [tensor("low_codes", "U32", [buckets, tiles, steps, lanes, low])]),
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
+    ...(layer.certify === "off" ? [] : [tensor("bounds", "F32", [buckets, tiles, lanes, 2])]),
     ...exact,
   ];
 }

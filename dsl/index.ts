@@ -13,6 +13,7 @@ export {
   quantized,
 } from "./estimators.ts";
 export {
+  type Certify,
   type Dtype,
   type Ffn,
   type FfnOptions,

@@ -7,6 +7,9 @@ import type { Selector } from "./selectors.ts";
 /** Element type of the exact weights, as they lie in the weights file. */
 export type Dtype = "f32" | "f16" | "bf16";
 
+/** What is done about rows that an estimate may have hidden. */
+export type Certify = "off" | "report" | "fallback";
+
 export interface SoftmaxOptions {
   /** Width of the hidden state. */
   readonly inputs: number;
@@ -23,6 +26,11 @@ export interface SoftmaxOptions {
   readonly candidates?: number;
   /** Default `twoStage({ recall: 0.99 })`; `exact()` for `dense()`. */
   readonly select?: Selector;
+  /**
+   * Whether to prove, for each token, that no row was missed. `"report"` returns a flag per token; `"fallback"` also
+   * recomputes the tokens that it could not prove, so that the result is always exact. Default `"off"`.
+   */
+  readonly certify?: Certify;
   /** Tokens per launch, 1 to 16. Default 1. */
   readonly batch?: number;
   /**

@@ -9,6 +9,8 @@ export interface SoftmaxResult {
   readonly indices: Uint32Array;
   /** `[tokens, k]` exact scores; -Infinity where a token has fewer than `k` rows. */
   readonly values: Float32Array | Float64Array;
+  /** `[tokens]`: 1 where no row was missed, without recomputing; absent when the layer is not certified. */
+  readonly certified?: Uint8Array;
 }
 
 /** What a feed-forward makes of each token. */

@@ -43,6 +43,8 @@ export interface ScoredPlan {
   readonly tiling: TilingPlan;
   readonly tensors: readonly TensorPlan[];
   readonly bytes: BytesPlan;
+  /** How the top k of an output head is certified; absent when it is not. */
+  readonly certificate?: CertificatePlan;
   /** Absent where no batch reads as many bytes as the dense path does. */
   readonly crossover?: CrossoverPlan;
 }
@@ -122,6 +124,19 @@ export interface SelectionPlan {
   readonly recallOfK: number;
 }
 
+/** The proof that no row was missed (docs/certificates.md). */
+export interface CertificatePlan {
+  /** `fallback` also recomputes the tokens for which the proof fails. */
+  readonly kind: "report" | "fallback";
+  /**
+   * What the bounds of a quantized layer allow for floating point, all f32; absent when scores are exact anyway.
+   * `rounding`: the share of `‖row‖ · ‖token‖` by which a score in f32 may differ from the real one, as an estimate and in
+   * the exact pass together. `growth`: 1 + rounding. `norm`: the factor that turns a token's norm, as computed in f32, into
+   * an upper bound.
+   */
+  readonly slack?: { readonly rounding: number; readonly growth: number; readonly norm: number };
+}
+
 /**
  * Where a row lies. Position `p = floor(r / buckets)` of bucket `b = r mod buckets` is lane `p mod lanes` of tile
  * `floor(p / lanes)`. Of groups, `floor(lanes / size)` lie in a tile, neuron by neuron on adjacent lanes. A step is the 16 bytes that one lane loads at once, and the lanes of a step lie side by side.
@@ -141,6 +156,7 @@ export interface TensorPlan {
     | "low_codes"
     | "scales"
     | "row_scales"
+    | "bounds"
     | "weights"
     | "basis"
     | "basis_scales"
@@ -190,13 +206,15 @@ export interface LayerProgram {
 
 export interface BufferPlan {
   readonly name: string;
-  readonly role: "input" | "output" | "weight" | "scratch";
+  readonly role: "input" | "output" | "weight" | "scratch" | "indirect";
   readonly bytes: number;
   /**
    * Bytes of each slice, in order, of a buffer that exceeds the profile's largest binding; absent when it is whole. The
    * slices are buffers of their own.
    */
   readonly slices?: readonly number[];
+  /** Of an input that all tokens of a run share. */
+  readonly shared?: true;
 }
 
 /** One dispatch of a kernel. */
@@ -207,6 +225,12 @@ export interface LaunchPlan {
    * uniform, and of every sliced buffer the slice with the number of the launch.
    */
   readonly first?: number;
+  /**
+   * Offset in bytes into the buffer of role "indirect" at which a kernel before leaves the grid, three u32; `workgroups`
+   * is then the largest that it can be. Only in WGSL: in CUDA the grid is always the largest, and blocks that have nothing
+   * to do end at once.
+   */
+  readonly indirect?: number;
 }
 
 /**

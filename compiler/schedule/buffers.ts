@@ -5,6 +5,7 @@ import type { BindingPlan, BufferPlan, LayerPlan, ScoredPlan, TensorPlan } from 
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
 import { scoredView } from "../scored-view.ts";
+import { certificateBuffers } from "./certificate.ts";
 import { gatherShape } from "./groups.ts";
 import { bucketSlices, groupSlices, isTiled, rowSlices, type Slices, sliceBytes } from "./slices.ts";
 
@@ -26,7 +27,7 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
     { name: "largest", role: "scratch", bytes: batch * 4 },
     { name: "survivors", role: "scratch", bytes: batch * selection.buckets * selection.keep * 8 },
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
-    ...planOutputs(layer),
+    ...planOutputs(layer, profile),
   ];
 }
 
@@ -37,12 +38,13 @@ function slicesOf(layer: LayerPlan, role: TensorPlan["role"], profile: Profile):
   return bucketSlices(layer, profile);
 }
 
-function planOutputs(layer: LayerPlan): BufferPlan[] {
+function planOutputs(layer: LayerPlan, profile: Profile): BufferPlan[] {
   const { batch, k } = layer;
   if (layer.kind === "softmax") {
     return [
       { name: "indices", role: "output", bytes: batch * k * 4 },
       { name: "values", role: "output", bytes: batch * k * 4 },
+      ...certificateBuffers(layer, profile),
     ];
   }
   const { slots, outputQuads } = gatherShape(layer);
@@ -91,6 +93,13 @@ export function scoredBindings({ estimator, tensors, tiling, rows, inputs }: Sco
             "array<vec4<u32>>",
             `${at} bucket, tile, step, lane: the ${rows} × ${inputs} weights`,
           );
+        case "bounds":
+          return binding(
+            role,
+            "read",
+            "array<vec2<f32>>",
+            `[${shape.slice(0, 3).join(", ")}] bucket, tile, lane: a row's error and norm, in units of its scale`,
+          );
         case "scales":
           return binding(role, "read", "array<u32>", `${at} bucket, tile, word, lane: 4 group scales of 8 bits`);
         default:
@@ -122,6 +131,10 @@ export function tokenCodes(layer: ScoredPlan): BindingPlan {
 
 export function largest({ batch }: ScoredPlan): BindingPlan {
   return binding("largest", "read", "array<u32>", `[${batch}] bits of the largest |x| of a token`);
+}
+
+export function tokenNorms({ batch }: ScoredPlan): BindingPlan {
+  return binding("token_norms", "read", "array<vec2<f32>>", `[${batch}] norms of a token and of its codes' error`);
 }
 
 export function exactBinding({ tensors, dtype }: ScoredPlan): BindingPlan {

@@ -49,7 +49,7 @@ export function kernel({ name, profile, fused }: Context, parts: KernelParts): K
     name: `${name}_${parts.stem}`,
     file: `${profile.folder}/${name}.${parts.stem}.${EXTENSION[profile.target]}`,
     template: fused.template,
-    stages: fused.stages.map((stage) => (stage.op === "select" ? `select ${stage.from}` : stage.op)),
+    stages: fused.stages.map(stageName),
     workgroupSize: parts.workgroupSize,
     launches: parts.launches,
     workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
@@ -62,6 +62,11 @@ export function kernel({ name, profile, fused }: Context, parts: KernelParts): K
     choices: parts.choices,
     ...(parts.functions && { functions: parts.functions }),
   };
+}
+
+function stageName(stage: FusedKernel["stages"][number]): string {
+  if (stage.op === "select") return `select ${stage.from}`;
+  return stage.op === "fallback" ? `fallback ${stage.part}` : stage.op;
 }
 
 export function variable(name: string, type: string, bytes: number): WorkgroupVariable {

@@ -3,6 +3,8 @@
 
 import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
+import { scheduleFallbackPlan } from "./fallback-plan.ts";
+import { scheduleFallbackScore } from "./fallback-score.ts";
 import { scheduleGather } from "./gather.ts";
 import type { Context } from "./kernel.ts";
 import { scheduleProject } from "./project.ts";
@@ -16,6 +18,8 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
   quantize: scheduleQuantize,
   score_select: scheduleScoreSelect,
   rescore_topk: scheduleRescoreTopk,
+  fallback_plan: scheduleFallbackPlan,
+  fallback_score: scheduleFallbackScore,
   // Only a feed-forward has these.
   gather: (context) => scheduleGather(context as Context<FfnPlan>),
   reduce: (context) => scheduleReduce(context as Context<FfnPlan>),

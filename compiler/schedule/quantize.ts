@@ -2,11 +2,13 @@
 
 import type { KernelPlan } from "../../runtime/plan.ts";
 import { scoredView } from "../scored-view.ts";
-import { largest, scoredInput, tokenChunks, tokenCodes } from "./buffers.ts";
-import { type Context, kernel, variable } from "./kernel.ts";
+import { largest, scoredInput, tokenChunks, tokenCodes, tokenNorms } from "./buffers.ts";
+import { certificateConstants } from "./certificate.ts";
+import { array, type Context, kernel, variable } from "./kernel.ts";
 
 export function scheduleQuantize(context: Context): KernelPlan {
   const layer = scoredView(context.layer);
+  const bounded = layer.certificate !== undefined;
   return kernel(context, {
     stem: "quantize",
     workgroupSize: layer.tiling.lanes,
@@ -14,10 +16,18 @@ export function scheduleQuantize(context: Context): KernelPlan {
     bindings: [
       scoredInput(context.layer),
       { ...tokenCodes(layer), access: "read_write" },
-      { ...largest(layer), access: "read_write" },
+      { ...(bounded ? tokenNorms(layer) : largest(layer)), access: "read_write" },
     ],
-    variables: [variable("largest_of_token", "atomic<u32>", 4)],
-    constants: { LANES: layer.tiling.lanes, INPUTS: layer.inputs, CHUNKS: tokenChunks(layer) },
-    choices: {},
+    variables: [
+      variable("largest_of_token", "atomic<u32>", 4),
+      ...(bounded ? [array("squares", "atomic<u32>", 2, 4)] : []),
+    ],
+    constants: {
+      LANES: layer.tiling.lanes,
+      INPUTS: layer.inputs,
+      CHUNKS: tokenChunks(layer),
+      ...certificateConstants(layer),
+    },
+    choices: { bounded },
   });
 }

@@ -3,13 +3,14 @@
 import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { Stage } from "../lower.ts";
 import { exactStride } from "../padding.ts";
-import { budgetOf } from "../profiles.ts";
+import { budgetOf, type Profile } from "../profiles.ts";
 import { binding, exactBinding, inputBinding, survivorsBinding } from "./buffers.ts";
+import { droppedBinding, exactSurvivors, failedBinding, STEP } from "./certificate.ts";
 import { alignedBytes, array, type Context, dtypeChoices, kernel, variable, type WorkgroupVariable } from "./kernel.ts";
 import { launchesOf, rowSlices } from "./slices.ts";
 
 /** Invocations of the workgroup behind the survivors: one per bin of its 8-bit radix histogram. */
-const RESCORE_LANES = 256;
+export const RESCORE_LANES = 256;
 
 /** Lanes that share a candidate's dot product without subgroups: 8 lanes of 16 bytes read one 128-byte line. */
 const LANES_PER_ROW = 8;
@@ -17,14 +18,28 @@ const LANES_PER_ROW = 8;
 /** The same for CUDA, where a warp always has 32: its shuffles add up, without shared memory. */
 const LANES_PER_WARP = 32;
 
+/** How a profile shares an exact row among lanes. Wherever a layer's rows are scored exactly it is done alike. */
+export function rowTeams(profile: Profile): { readonly subgroups: boolean; readonly lanesPerRow: number } {
+  const cuda = profile.target === "cuda";
+  const subgroups = !cuda && profile.features.includes("subgroups");
+  return { subgroups, lanesPerRow: cuda ? LANES_PER_WARP : LANES_PER_ROW };
+}
+
 export function scheduleRescoreTopk(context: Context): KernelPlan {
   const { layer, profile, fused } = context;
-  const { batch, inputs, k, candidates, selection } = layer;
+  const { batch, inputs, k, selection, estimator } = layer;
   const has = (wanted: Stage["op"]) => fused.stages.some(({ op }) => op === wanted);
-  const [selects, rescores, ranks] = [has("select"), has("rescore"), has("topk")];
+  const fallback = has("fallback");
+  const [selects, rescores, ranks] = [has("select") || fallback, has("rescore"), has("topk") || fallback];
+  // All rows were scored exactly then, so the candidates are the result.
+  const candidates = fallback ? k : layer.candidates;
+  const certifies = has("certify");
+  const drops = selects && !fallback && layer.certificate !== undefined;
+  const bounded = certifies && estimator.kind === "quantized";
+  const int8 = estimator.kind === "quantized" && estimator.activations === "int8";
   const cuda = profile.target === "cuda";
-  const subgroups = rescores && !cuda && profile.features.includes("subgroups");
-  const lanesPerRow = cuda ? LANES_PER_WARP : LANES_PER_ROW;
+  const { lanesPerRow, ...teams } = rowTeams(profile);
+  const subgroups = rescores && teams.subgroups;
   const slices = rowSlices(layer, profile);
   const sliced = rescores && slices.each < slices.total;
 
@@ -39,6 +54,9 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   }
   if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
+  if (drops) variables.push(variable("dropped_key", "atomic<u32>", 4));
+  if (certifies) variables.push(variable("kth_key", "u32", 4));
+  if (bounded) variables.push(variable("largest_of_token", "atomic<u32>", 4));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
   const fits = taken + alignedBytes(candidates * 8) <= budgetOf(profile).workgroupBytes;
   // Kernels that share the candidates meet in device memory.
@@ -46,11 +64,14 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
 
   const bindings: BindingPlan[] = [];
-  if (selects) bindings.push(survivorsBinding(layer, "read"));
   const { group } = layer;
   // Groups are looked up by number later, so each gets to know its place.
   const places = group !== undefined;
-  if (rescores) bindings.push(inputBinding(layer), exactBinding(layer));
+  const exactlyScored = fallback ? exactSurvivors(layer, profile) : undefined;
+  if (exactlyScored) bindings.push(failedBinding(layer, "read"), { ...exactlyScored.binding, access: "read" });
+  else if (selects) bindings.push(survivorsBinding(layer, "read"));
+  if (rescores || bounded) bindings.push(inputBinding(layer));
+  if (rescores) bindings.push(exactBinding(layer));
   if (!chosenInWorkgroup) {
     const access = selects || rescores ? "read_write" : "read";
     bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
@@ -59,24 +80,34 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
     const note = `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`;
     bindings.push(binding("slots", "read_write", "array<u32>", note));
   }
+  // Kernels that do not share workgroup memory pass it on.
+  const passesDropped = drops !== certifies && layer.certificate !== undefined && !fallback && (selects || ranks);
+  if (passesDropped) bindings.push(droppedBinding(layer, drops ? "read_write" : "read"));
   if (ranks) {
     bindings.push(
       binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
       binding("values", "read_write", "array<f32>", `[${batch}, ${k}] their exact scores`),
     );
   }
+  if (certifies) bindings.push(binding("certified", "read_write", "array<u32>", `[${batch}] 1 when no row was missed`));
   if (sliced) bindings.push(binding("first_row", "uniform", "u32", "of the slice of this launch"));
   const rowQuads = exactStride(layer) / 4;
   return kernel(context, {
-    stem: [!ranks && selects && "select", rescores && "rescore", ranks && "topk"].filter(Boolean).join("_"),
+    stem: [fallback && "fallback", !ranks && selects && "select", rescores && "rescore", ranks && "topk"]
+      .filter(Boolean)
+      .join("_"),
     workgroupSize: RESCORE_LANES,
-    launches: sliced ? launchesOf(slices, () => [batch, 1, 1]) : [{ workgroups: [batch, 1, 1] }],
+    launches: sliced
+      ? launchesOf(slices, () => [batch, 1, 1])
+      : [{ workgroups: [batch, 1, 1], ...(fallback && !cuda && { indirect: 0 }) }],
     bindings,
     variables,
     constants: {
       LANES: RESCORE_LANES,
       CANDIDATES: candidates,
-      ...(selects && { SURVIVORS: selection.buckets * selection.keep }),
+      ...(selects && { SURVIVORS: exactlyScored?.perToken ?? selection.buckets * selection.keep }),
+      ...(drops && { KEEP: selection.keep, BUCKETS: selection.buckets, ROWS: layer.rows }),
+      ...(bounded && { INPUTS: inputs, ...(int8 && { STEP }) }),
       ...(ranks && { K: k }),
       ...(layer.kind === "ffn" && { GROUP_COUNT: layer.group.count, COMMON: layer.group.common }),
       ...(sliced && { SLICE_ROWS: slices.each }),
@@ -93,6 +124,12 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ranks,
       places,
       meets: rescores || ranks,
+      fallback,
+      drops,
+      certifies,
+      bounded,
+      passesDropped,
+      int8,
       sliced,
       subgroups,
       chosenInWorkgroup,

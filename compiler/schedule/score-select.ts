@@ -13,7 +13,9 @@ import {
   survivorsBinding,
   tokenChunks,
   tokenCodes,
+  tokenNorms,
 } from "./buffers.ts";
+import { certificateConstants } from "./certificate.ts";
 import { groupConstants, groupScore } from "./groups.ts";
 import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
@@ -26,6 +28,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const format = quantized ? codeFormat(estimator.bits) : undefined;
   const int8 = quantized && estimator.activations === "int8";
   const quantizesHere = int8 && !quantizedBefore;
+  const bounded = quantized && layer.certificate !== undefined;
+  const normsHere = bounded && (quantizesHere || !int8);
 
   const variables: WorkgroupVariable[] = [array("tile_keys", "u32", tiling.lanes, 4)];
   let free = budgetOf(profile).workgroupBytes - tiling.lanes * 4;
@@ -41,12 +45,16 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     place("largest", "atomic<u32>", batch, 4);
     place("token_codes", "vec4<u32>", batch * tokenChunks(layer), 16);
   }
+  if (normsHere) {
+    if (int8) place("squares", "atomic<u32>", 2 * batch, 4);
+    else place("squares", "f32", tiling.lanes, 4);
+    place("token_norms", "vec2<f32>", batch, 8);
+  }
   const keptInWorkgroup = place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
   const bindings: BindingPlan[] = [];
-  if (int8 && quantizedBefore)
-    bindings.push({ ...tokenCodes(layer), access: "read" }, { ...largest(layer), access: "read" });
+  if (int8 && quantizedBefore) bindings.push(tokenCodes(layer), bounded ? tokenNorms(layer) : largest(layer));
   else bindings.push(scoredInput(context.layer));
   bindings.push(...scoredBindings(layer), survivorsBinding(layer, "read_write"));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
@@ -80,6 +88,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
           LEVEL_SHIFT: levelShift(format.bits),
           ...(format.low > 0 && { LOW_SHIFT: 8 - format.main - format.low }),
         }),
+      ...(bounded && certificateConstants(layer)),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
       ...(quantized &&
         estimator.groups > 1 && {
@@ -96,6 +105,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       sliced,
       int8,
       quantizesHere,
+      bounded,
+      normsHere,
       keptInWorkgroup,
       staged,
       guarded: !int8 && inputs < scoreQuads(layer) * 4,

@@ -27,7 +27,12 @@ export interface RunSummary {
   readonly device: string;
   readonly kind: "hardware" | "software" | "reference";
   readonly profile?: string;
-  readonly layers: readonly { readonly layer: string; readonly tokens: number }[];
+  readonly layers: readonly {
+    readonly layer: string;
+    readonly tokens: number;
+    /** Tokens of which it is certain that no row was missed; absent when the layer is not certified. */
+    readonly certified?: number;
+  }[];
 }
 
 /** What runs one layer on `x` of `[tokens, inputs]`. */
@@ -35,7 +40,8 @@ type LayerRunner = (layer: string, x: Float32Array) => Promise<LayerResult>;
 
 /**
  * Reads `<layer>.input` F32 `[tokens, inputs]`; writes of an output head `<layer>.indices` U32 and `<layer>.values` F32
- * `[tokens, k]`, and of a feed-forward `<layer>.output` F32 `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
+ * `[tokens, k]`, and `<layer>.certified` U8 `[tokens]` where it is certified; of a feed-forward `<layer>.output` F32
+ * `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
  * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
  */
 export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
@@ -49,7 +55,7 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
     const { runner, close, ...where } = await openRunner(compiled, wanted, options);
     try {
       const outputs: TensorSource[] = [];
-      const layers: { layer: string; tokens: number }[] = [];
+      const layers: RunSummary["layers"][number][] = [];
       const tokensOf = (name: string, x: Float32Array) => x.length / plan.layers[name]!.inputs;
       const total = [...inputs].reduce((sum, [name, x]) => sum + tokensOf(name, x), 0);
       let done = 0;
@@ -58,7 +64,8 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
           done += tokens;
           options.onProgress?.(done, total);
         });
-        layers.push({ layer: name, tokens: tokensOf(name, x) });
+        const certified = result.certified && Array.from(result.certified).filter((flag) => flag === 1).length;
+        layers.push({ layer: name, tokens: tokensOf(name, x), ...(certified !== undefined && { certified }) });
         outputs.push(...resultTensors(name, tokensOf(name, x), result));
       }
       await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
@@ -75,7 +82,13 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
 const LAUNCHES_PER_PART = 8;
 
 /** What a layer returns for all tokens, by name. */
-type Result = Readonly<Record<string, Float32Array | Uint32Array>>;
+type ResultArray = Float32Array | Uint32Array | Uint8Array;
+type Result = Readonly<Record<string, ResultArray>>;
+
+function emptyLike(values: ResultArray | Float64Array, length: number): ResultArray {
+  if (values instanceof Uint32Array) return new Uint32Array(length);
+  return values instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
+}
 
 async function runInParts(
   runner: LayerRunner,
@@ -85,14 +98,14 @@ async function runInParts(
   onPart: (tokens: number) => void,
 ): Promise<Result> {
   const tokens = x.length / inputs;
-  const whole: Record<string, Float32Array | Uint32Array> = {};
+  const whole: Record<string, ResultArray> = {};
   const part = LAUNCHES_PER_PART * batch;
   for (let first = 0; first < tokens; first += part) {
     const last = Math.min(tokens, first + part);
     const result = await runner(name, x.subarray(first * inputs, last * inputs));
-    for (const [name, values] of Object.entries(result)) {
+    for (const [name, values] of Object.entries(result) as [string, ResultArray | Float64Array][]) {
       const each = values.length / (last - first);
-      whole[name] ??= values instanceof Uint32Array ? new Uint32Array(tokens * each) : new Float32Array(tokens * each);
+      whole[name] ??= emptyLike(values, tokens * each);
       whole[name].set(values, first * each);
     }
     onPart(last - first);
@@ -157,11 +170,14 @@ function badInput(message: string, fix: string): HireError {
   return new HireError({ code: "HIRE-RUN-002", message, fix });
 }
 
+const DTYPES = { Float32Array: "F32", Uint32Array: "U32", Uint8Array: "U8" } as const;
+
 function resultTensors(layer: string, tokens: number, result: Result): TensorSource[] {
   return Object.entries(result).map(([name, values]) => ({
     name: `${layer}.${name}`,
-    dtype: values instanceof Uint32Array ? "U32" : "F32",
-    shape: [tokens, values.length / tokens],
+    dtype: DTYPES[values.constructor.name as keyof typeof DTYPES],
+    // One flag per token needs no second dimension.
+    shape: values instanceof Uint8Array ? [tokens] : [tokens, values.length / tokens],
     bytes: () => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   }));
 }

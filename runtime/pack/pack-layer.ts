@@ -2,6 +2,7 @@
 
 import type { ScoredMatrixPlan, ScoredPlan, SoftmaxPlan, TensorPlan } from "../plan.ts";
 import { type Activations, meanSquares } from "./activations.ts";
+import { rowBounds } from "./bounds.ts";
 import { type CodeBits, codeFormat } from "./code-format.ts";
 import { packBasis } from "./pack-low-rank.ts";
 import { emptyRow, type QuantizedRow, quantizeRow } from "./quantize.ts";
@@ -107,6 +108,8 @@ function placeCodes(
   const lowCodes = data.get("low_codes");
   const scales = data.get("scales");
   const rowScales = new DataView(data.get("row_scales")!.buffer);
+  const bounds = data.get("bounds");
+  const boundsView = bounds && new DataView(bounds.buffer);
   const scaleWords = tensors.find(({ role }) => role === "scales")?.shape[2] ?? 0;
   const pack = stepPacker(estimator.bits);
   const stepBytes = codes.byteLength / (tensors.find(({ role }) => role === "row_scales")!.bytes / 4) / steps;
@@ -132,6 +135,11 @@ function placeCodes(
       scales[word * 4 + (group & 3)] = row.scales[group]!;
     }
     rowScales.setFloat32((tile * lanes + lane) * 4, row.rowScale, true);
+    if (boundsView) {
+      const { error, norm } = rowBounds(values, estimator, row);
+      boundsView.setFloat32((tile * lanes + lane) * 8, error, true);
+      boundsView.setFloat32((tile * lanes + lane) * 8 + 4, norm, true);
+    }
   }
 }
 

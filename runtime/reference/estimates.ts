@@ -1,6 +1,7 @@
 // Estimated scores in float64, from the packed copy.
 
 import type { ScoredPlan } from "../plan.ts";
+import { tokenNorms, upperScore } from "./certificate.ts";
 import { readNumbers } from "./numbers.ts";
 
 /** Where row `row` lies in a tensor of `[buckets, tiles, parts, lanes]`: the offset of part 0, and from part to part. */
@@ -89,8 +90,10 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const scales = data.get("scales");
   const rowScales = data.get("row_scales")!;
   const level = levelReader(bits, codes, data.get("low_codes"));
+  const bounds = data.get("bounds");
   return (x: Float32Array | Float64Array): Float64Array => {
     const token = activations === "int8" ? quantizeToken(x) : x;
+    const norms = bounds && tokenNorms(plan, Float32Array.from(x));
     const scores = new Float64Array(rows);
     for (let row = firstScored(plan); row < rows; row++) {
       const ofCodes = locate(plan, row, tiling.steps);
@@ -104,7 +107,13 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
         const scale = scales?.getUint8((ofScales.first + (g >> 2) * ofScales.stride) * 4 + (g & 3)) ?? 1;
         sum += scale * dot;
       }
-      const rowScale = rowScales.getFloat32(locate(plan, row, 1).first * 4, true);
+      const place = locate(plan, row, 1).first;
+      const rowScale = rowScales.getFloat32(place * 4, true);
+      if (bounds && norms) {
+        const bound = { error: bounds.getFloat32(place * 8, true), norm: bounds.getFloat32(place * 8 + 4, true) };
+        scores[row] = upperScore(plan, sum, bound, norms, rowScale);
+        continue;
+      }
       scores[row] = activations === "int8" ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
     }
     return scores;

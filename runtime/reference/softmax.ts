@@ -4,6 +4,7 @@
 
 import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
+import { isCertified } from "./certificate.ts";
 import { estimateRows, locate } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { settled, sortRows } from "./order.ts";
@@ -25,6 +26,8 @@ export interface Selection {
   readonly survivors: readonly number[];
   /** The best of those, best first. */
   readonly candidates: readonly number[];
+  /** What no row that is no candidate orders above; absent when all rows are candidates. Only of a certified layer. */
+  readonly dropped?: number;
 }
 
 export async function createReferenceSoftmax(
@@ -44,12 +47,19 @@ export async function createReferenceSoftmax(
   const select = (x: Float32Array) => {
     const estimates = estimate(x);
     const survivors: number[] = [];
+    const lastOfCutBuckets: number[] = [];
     for (let bucket = 0; bucket < plan.selection.buckets; bucket++) {
       const members: number[] = [];
       for (let row = bucket; row < plan.rows; row += plan.selection.buckets) members.push(row);
-      survivors.push(...sortRows(members, estimates).slice(0, plan.selection.keep));
+      const { keep } = plan.selection;
+      survivors.push(...sortRows(members, estimates).slice(0, keep));
+      if (members.length > keep) lastOfCutBuckets.push(members[keep - 1]!);
     }
-    return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, plan.candidates) };
+    const ordered = sortRows([...survivors], estimates);
+    const candidates = ordered.slice(0, plan.candidates);
+    if (!plan.certificate) return { estimates, survivors, candidates };
+    const [dropped] = sortRows([...ordered.slice(plan.candidates), ...lastOfCutBuckets], estimates);
+    return { estimates, survivors, candidates, ...(dropped !== undefined && { dropped: estimates[dropped]! }) };
   };
   return {
     plan,
@@ -59,18 +69,23 @@ export async function createReferenceSoftmax(
       const tokens = tokenCount(name, plan, x);
       const indices = new Uint32Array(tokens * plan.k);
       const values = new Float64Array(tokens * plan.k);
+      const certified = plan.certificate && new Uint8Array(tokens);
       for (let token = 0; token < tokens; token++) {
         const one = x.subarray(token * plan.inputs, (token + 1) * plan.inputs);
-        const { candidates } = select(one);
-        const scores = score(one, candidates);
-        sortRows([...candidates], scores)
-          .slice(0, plan.k)
-          .forEach((row, rank) => {
-            indices[token * plan.k + rank] = row;
-            values[token * plan.k + rank] = settled(scores[row]!);
-          });
+        const { candidates, dropped } = select(one);
+        let scores = score(one, candidates);
+        let ranked = sortRows([...candidates], scores);
+        if (certified) certified[token] = Number(isCertified(plan, one, scores[ranked[plan.k - 1]!]!, dropped));
+        if (certified?.[token] === 0 && plan.certificate?.kind === "fallback") {
+          scores = score(one);
+          ranked = sortRows([...scores.keys()], scores);
+        }
+        ranked.slice(0, plan.k).forEach((row, rank) => {
+          indices[token * plan.k + rank] = row;
+          values[token * plan.k + rank] = settled(scores[row]!);
+        });
       }
-      return { indices, values };
+      return { indices, values, ...(certified && { certified }) };
     },
   };
 }

@@ -8,6 +8,8 @@ import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
 import { createGuard, type Guard } from "./guard.ts";
 import { type CompiledKernel, compileKernel } from "./program.ts";
 
+export type LayerInputs = { readonly x: Float32Array } & Readonly<Record<string, Float32Array | Uint32Array>>;
+
 /** The caller's buffers of one launch, by the names that the plan gives them. */
 export type ExternalBuffers = Readonly<Record<string, GPUBuffer>>;
 
@@ -16,10 +18,11 @@ export interface DeviceLayer {
   encode(encoder: GPUCommandEncoder, external: ExternalBuffers): void;
   /**
    * Runs any number of tokens, `batch` per launch, and reads back what the layer returns.
-   * @param x `[tokens, inputs]`.
+   * @param inputs by name: `x` `[tokens, inputs]`, others with so many words per token, or as they are where all tokens
+   * share them.
    * @returns the bytes of every output by name, token by token.
    */
-  run(x: Float32Array): Promise<Readonly<Record<string, ArrayBuffer>>>;
+  run(inputs: LayerInputs): Promise<Readonly<Record<string, ArrayBuffer>>>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -58,19 +61,21 @@ export async function createDeviceLayer(
 
   const encode = (encoder: GPUCommandEncoder, external: ExternalBuffers) => {
     for (const buffer of program.buffers) checkExternal(name, buffer, external);
+    const grids = program.buffers.find(({ role }) => role === "indirect");
     const buffersOf = (launch: number) => (buffer: string) =>
       external[buffer] ?? owned[buffer]![Math.min(launch, owned[buffer]!.length - 1)]!;
     const pass = encoder.beginComputePass({ label: name });
     for (const { plan: kernel, pipeline, layout } of kernels) {
       pass.setPipeline(pipeline);
-      kernel.launches.forEach(({ workgroups }, launch) => {
+      kernel.launches.forEach(({ workgroups, indirect }, launch) => {
         pass.setBindGroup(0, bindGroup(device, kernel, layout, buffersOf(launch)));
-        pass.dispatchWorkgroups(...workgroups);
+        if (indirect === undefined) pass.dispatchWorkgroups(...workgroups);
+        else pass.dispatchWorkgroupsIndirect(owned[grids!.name]![0]!, indirect);
       });
     }
     pass.end();
   };
-  return { encode, run: (x) => runBatches(device, guard, name, plan, program, encode, x), destroy };
+  return { encode, run: (inputs) => runBatches(device, guard, name, plan, program, encode, inputs), destroy };
 }
 
 /**
@@ -82,12 +87,14 @@ function allocate(device: GPUDevice, layer: string, { buffers, kernels }: LayerP
     device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage: usage | BUFFER_USAGE.COPY_DST });
   const owned: Record<string, GPUBuffer[]> = {};
   for (const { name, role, bytes, slices } of buffers) {
-    if (role !== "weight" && role !== "scratch") continue;
-    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, BUFFER_USAGE.STORAGE));
+    if (role === "input" || role === "output") continue;
+    const usage = BUFFER_USAGE.STORAGE | (role === "indirect" ? BUFFER_USAGE.INDIRECT : 0);
+    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, usage));
   }
   for (const { bindings, launches } of kernels) {
     const uniform = bindings.find(({ access }) => access === "uniform");
-    if (!uniform) continue;
+    // Kernels with a uniform of one name are launched on the same slices.
+    if (!uniform || owned[uniform.name]) continue;
     owned[uniform.name] = launches.map(({ first = 0 }) => {
       const buffer = create(uniform.name, 4, BUFFER_USAGE.UNIFORM);
       device.queue.writeBuffer(buffer, 0, new Uint32Array([first]));
@@ -116,14 +123,14 @@ async function runBatches(
   guard: Guard,
   name: string,
   plan: LayerPlan,
-  program: LayerProgram,
+  { buffers: planned }: LayerProgram,
   encode: DeviceLayer["encode"],
-  x: Float32Array,
+  inputs: LayerInputs,
 ): Promise<Record<string, ArrayBuffer>> {
-  const { batch, inputs } = plan;
-  const tokens = tokenCount(name, plan, x);
+  const { batch } = plan;
+  const tokens = tokenCount(name, plan, inputs.x);
   const launches = Math.ceil(tokens / batch);
-  const outputs = program.buffers.filter(({ role }) => role === "output");
+  const outputs = planned.filter(({ role }) => role === "output");
   const doing = `running layer "${name}"`;
   const temporary: GPUBuffer[] = [];
   const create = (size: number, usage: number) => {
@@ -133,23 +140,24 @@ async function runBatches(
   };
   try {
     const results = await guard.issue(doing, () => {
-      const buffers: Record<string, GPUBuffer> = {
-        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
-      };
+      const buffers: Record<string, GPUBuffer> = {};
       const results: Record<string, GPUBuffer> = {};
-      for (const output of outputs) {
-        buffers[output.name] = create(output.bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC);
-        results[output.name] = create(launches * output.bytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      for (const { name, role, bytes } of planned) {
+        if (role === "input") buffers[name] = create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST);
+        if (role !== "output") continue;
+        buffers[name] = create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC);
+        results[name] = create(launches * bytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
       }
       for (let launch = 0; launch < launches; launch++) {
-        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
-        const part = new Float32Array(batch * inputs);
-        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
-        device.queue.writeBuffer(buffers.x!, 0, part);
+        for (const input of planned) {
+          if (input.role !== "input" || (input.shared && launch > 0)) continue;
+          const values = inputs[input.name]!;
+          const part = input.shared ? values : batchOf(values, tokens, launch, batch);
+          device.queue.writeBuffer(buffers[input.name]!, 0, part as Float32Array<ArrayBuffer>);
+        }
         const encoder = device.createCommandEncoder({ label: name });
         encode(encoder, buffers);
-        for (const output of outputs) {
-          const { name, bytes } = output;
+        for (const { name, bytes } of outputs) {
           encoder.copyBufferToBuffer(buffers[name]!, 0, results[name]!, launch * bytes, bytes);
         }
         device.queue.submit([encoder.finish()]);
@@ -158,14 +166,33 @@ async function runBatches(
     });
     await guard.wait(doing, Promise.all(Object.values(results).map((buffer) => buffer.mapAsync(MAP_READ))));
     return Object.fromEntries(
-      outputs.map((output) => [
-        output.name,
-        results[output.name]!.getMappedRange().slice(0, (output.bytes / batch) * tokens),
-      ]),
+      outputs.map(({ name, bytes }) => [name, results[name]!.getMappedRange().slice(0, (bytes / batch) * tokens)]),
     );
   } finally {
     for (const buffer of temporary) buffer.destroy();
   }
+}
+
+/**
+ * What one launch gets of the values of all tokens. The last launch may have fewer tokens; the rest of its batch repeats the
+ * last one, and those results are dropped. Zeros would tie in every row, which is no token to certify, and a fallback
+ * would recompute them.
+ */
+function batchOf<Values extends Float32Array | Uint32Array>(
+  values: Values,
+  tokens: number,
+  launch: number,
+  batch: number,
+): Values {
+  const each = values.length / tokens;
+  if ((launch + 1) * batch <= tokens)
+    return values.subarray(launch * batch * each, (launch + 1) * batch * each) as Values;
+  const part = new (values.constructor as new (length: number) => Values)(batch * each);
+  for (let place = 0; place < batch; place++) {
+    const token = Math.min(launch * batch + place, tokens - 1);
+    part.set(values.subarray(token * each, (token + 1) * each), place * each);
+  }
+  return part;
 }
 
 function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: ExternalBuffers): void {

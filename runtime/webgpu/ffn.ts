@@ -47,7 +47,7 @@ export async function createGpuFfn(
     plan,
     encode: (encoder, { x, output, groups }) => encode(encoder, { x, output, groups }),
     run: async (x) => {
-      const { output, groups } = await run(x);
+      const { output, groups } = await run({ x });
       return { output: new Float32Array(output!), groups: new Uint32Array(groups!) };
     },
     destroy,

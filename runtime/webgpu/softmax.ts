@@ -1,11 +1,8 @@
 // A softmax layer on a WebGPU device.
 
-import { HireError } from "../errors.ts";
-import { readWeights, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
-import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../plan.ts";
-import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
-import { createGuard, type Guard } from "./guard.ts";
-import { type CompiledKernel, compileKernel } from "./program.ts";
+import type { SoftmaxResult, WeightSource } from "../layer.ts";
+import type { LayerProgram, SoftmaxPlan } from "../plan.ts";
+import { createDeviceLayer } from "./device-layer.ts";
 
 /** The caller's buffers of one launch; each may be larger than it has to be. */
 export interface SoftmaxBuffers {
@@ -15,6 +12,8 @@ export interface SoftmaxBuffers {
   readonly indices: GPUBuffer;
   /** f32 `[batch, k]`; usage STORAGE. */
   readonly values: GPUBuffer;
+  /** u32 `[batch]`, 1 where no row was missed; usage STORAGE. Only for a layer that is certified. */
+  readonly certified?: GPUBuffer;
 }
 
 export interface GpuSoftmax {
@@ -35,11 +34,7 @@ export interface GpuSoftmax {
   destroy(): void;
 }
 
-/**
- * Compiles a layer's kernels and uploads its weights.
- * @throws HireError HIRE-RUN-003 when the device refuses a kernel, -004 when it cannot hold the weights,
- * HIRE-PACK-006 when the weights are not those of the plan.
- */
+/** @throws HireError as `createDeviceLayer`. */
 export async function createGpuSoftmax(
   device: GPUDevice,
   name: string,
@@ -48,174 +43,19 @@ export async function createGpuSoftmax(
   sources: (file: string) => string,
   weights: WeightSource,
 ): Promise<GpuSoftmax> {
-  const kernels = await Promise.all(
-    program.kernels.map((kernel) => compileKernel(device, kernel, sources(kernel.file))),
-  );
-  const guard = createGuard(device);
-  const owned = await guard.issue(`allocating layer "${name}"`, () => allocate(device, name, program));
-  const destroy = () => {
-    for (const buffer of Object.values(owned).flat()) buffer.destroy();
-  };
-  try {
-    for (const tensor of plan.tensors) {
-      const data = await readWeights(weights, tensor);
-      const { slices = [tensor.bytes] } = program.buffers.find(({ name }) => name === tensor.role)!;
-      await guard.issue(`uploading "${tensor.name}"`, () => uploadSlices(device, owned[tensor.role]!, slices, data));
-    }
-  } catch (thrown) {
-    destroy();
-    throw thrown;
-  }
-
-  const encode = (encoder: GPUCommandEncoder, external: SoftmaxBuffers) => {
-    for (const buffer of program.buffers) checkExternal(name, buffer, external);
-    const buffersOf = (launch: number) => (buffer: string) =>
-      external[buffer as keyof SoftmaxBuffers] ?? owned[buffer]![Math.min(launch, owned[buffer]!.length - 1)]!;
-    const pass = encoder.beginComputePass({ label: name });
-    for (const { plan: kernel, pipeline, layout } of kernels) {
-      pass.setPipeline(pipeline);
-      kernel.launches.forEach(({ workgroups }, launch) => {
-        pass.setBindGroup(0, bindGroup(device, kernel, layout, buffersOf(launch)));
-        pass.dispatchWorkgroups(...workgroups);
-      });
-    }
-    pass.end();
-  };
+  const { encode, run, destroy } = await createDeviceLayer(device, name, plan, program, sources, weights);
   return {
     kind: plan.kind,
     plan,
-    encode,
-    run: (x) => runBatches(device, guard, name, plan, encode, x),
+    encode: (encoder, buffers) => encode(encoder, { ...buffers }),
+    run: async (x) => {
+      const { indices, values, certified } = await run({ x });
+      return {
+        indices: new Uint32Array(indices!),
+        values: new Float32Array(values!),
+        ...(certified && { certified: Uint8Array.from(new Uint32Array(certified)) }),
+      };
+    },
     destroy,
   };
-}
-
-/**
- * The buffers that the layer owns, by name: weights and scratch, of which the sliced have one buffer per launch, and the
- * uniforms that tell a launch its slice.
- */
-function allocate(device: GPUDevice, layer: string, { buffers, kernels }: LayerProgram): Record<string, GPUBuffer[]> {
-  const create = (name: string, bytes: number, usage: number) =>
-    device.createBuffer({ label: `${layer}.${name}`, size: aligned(bytes), usage: usage | BUFFER_USAGE.COPY_DST });
-  const owned: Record<string, GPUBuffer[]> = {};
-  for (const { name, role, bytes, slices } of buffers) {
-    if (role !== "weight" && role !== "scratch") continue;
-    owned[name] = (slices ?? [bytes]).map((each) => create(name, each, BUFFER_USAGE.STORAGE));
-  }
-  for (const { bindings, launches } of kernels) {
-    const uniform = bindings.find(({ access }) => access === "uniform");
-    if (!uniform) continue;
-    owned[uniform.name] = launches.map(({ first = 0 }) => {
-      const buffer = create(uniform.name, 4, BUFFER_USAGE.UNIFORM);
-      device.queue.writeBuffer(buffer, 0, new Uint32Array([first]));
-      return buffer;
-    });
-  }
-  return owned;
-}
-
-function bindGroup(
-  device: GPUDevice,
-  { name, bindings }: CompiledKernel["plan"],
-  layout: GPUBindGroupLayout,
-  bufferOf: (name: string) => GPUBuffer,
-): GPUBindGroup {
-  return device.createBindGroup({
-    label: name,
-    layout,
-    entries: bindings.map(({ name, buffer = name }, binding) => ({ binding, resource: { buffer: bufferOf(buffer) } })),
-  });
-}
-
-/** Cuts the tokens into launches; all are submitted before the one wait for the results. */
-async function runBatches(
-  device: GPUDevice,
-  guard: Guard,
-  name: string,
-  plan: SoftmaxPlan,
-  encode: GpuSoftmax["encode"],
-  x: Float32Array,
-): Promise<SoftmaxResult> {
-  const { batch, inputs, k } = plan;
-  const tokens = tokenCount(name, plan, x);
-  const launches = Math.ceil(tokens / batch);
-  const resultBytes = batch * k * 4;
-  const doing = `running layer "${name}"`;
-  const temporary: GPUBuffer[] = [];
-  const create = (size: number, usage: number) => {
-    const buffer = device.createBuffer({ label: name, size: aligned(size), usage });
-    temporary.push(buffer);
-    return buffer;
-  };
-  try {
-    const results = await guard.issue(doing, () => {
-      const buffers: SoftmaxBuffers = {
-        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
-        indices: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-        values: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-      };
-      const results = create(2 * launches * resultBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
-      for (let launch = 0; launch < launches; launch++) {
-        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
-        const part = new Float32Array(batch * inputs);
-        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
-        device.queue.writeBuffer(buffers.x, 0, part);
-        const encoder = device.createCommandEncoder({ label: name });
-        encode(encoder, buffers);
-        encoder.copyBufferToBuffer(buffers.indices, 0, results, launch * resultBytes, resultBytes);
-        encoder.copyBufferToBuffer(buffers.values, 0, results, (launches + launch) * resultBytes, resultBytes);
-        device.queue.submit([encoder.finish()]);
-      }
-      return results;
-    });
-    await guard.wait(doing, results.mapAsync(MAP_READ));
-    const read = results.getMappedRange().slice(0);
-    return {
-      indices: new Uint32Array(read, 0, tokens * k),
-      values: new Float32Array(read, launches * resultBytes, tokens * k),
-    };
-  } finally {
-    for (const buffer of temporary) buffer.destroy();
-  }
-}
-
-function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: SoftmaxBuffers): void {
-  if (role !== "input" && role !== "output") return;
-  const buffer: GPUBuffer | undefined = external[name as keyof SoftmaxBuffers];
-  if (buffer && buffer.size >= bytes && (buffer.usage & BUFFER_USAGE.STORAGE) !== 0) return;
-  const given = buffer ? `has ${buffer.size} bytes and usage ${buffer.usage}` : "is not given";
-  throw new HireError({
-    code: "HIRE-RUN-002",
-    message: `Buffer "${name}" of layer "${layer}" ${given}, but needs ${bytes} bytes and STORAGE`,
-    fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
-  });
-}
-
-/** Fills the slices of a tensor in order; each holds its share of the bytes. */
-function uploadSlices(
-  device: GPUDevice,
-  slices: readonly GPUBuffer[],
-  sizes: readonly number[],
-  data: Uint8Array,
-): void {
-  let offset = 0;
-  slices.forEach((buffer, slice) => {
-    upload(device, buffer, data.subarray(offset, offset + sizes[slice]!));
-    offset += sizes[slice]!;
-  });
-}
-
-function upload(device: GPUDevice, buffer: GPUBuffer, data: Uint8Array): void {
-  // writeBuffer takes whole 4-byte words; every packed tensor but an odd number of 2-byte rows has them.
-  const whole = data.byteLength - (data.byteLength % 4);
-  device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>, 0, whole);
-  if (whole < data.byteLength) {
-    const rest = new Uint8Array(4);
-    rest.set(data.subarray(whole));
-    device.queue.writeBuffer(buffer, whole, rest);
-  }
-}
-
-function aligned(bytes: number): number {
-  return Math.ceil(bytes / 16) * 16;
 }

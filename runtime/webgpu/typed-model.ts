@@ -12,7 +12,15 @@ import { pickProgram } from "./program.ts";
 import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
 
 /** What the types know of a softmax layer. */
-export type SoftmaxShape = Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch">;
+export interface SoftmaxShape extends Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch"> {
+  /** Only of a layer that is certified. */
+  readonly certify?: "report" | "fallback";
+}
+
+/** What a layer of some shape has only when it is certified. */
+type WhenCertified<Shape extends SoftmaxShape, Properties> = Shape extends { readonly certify: string }
+  ? Properties
+  : unknown;
 
 /** What the types know of a feed-forward; `rows` are its neurons. */
 export type FfnShape = Pick<FfnPlan, "kind" | "inputs" | "rows" | "outputs" | "dtype" | "k" | "batch">;
@@ -30,17 +38,17 @@ export type BufferOf<Element extends "f32" | "u32", Shape extends readonly numbe
 };
 
 /** The caller's buffers of one launch. */
-export interface TypedBuffers<Shape extends SoftmaxShape> extends SoftmaxBuffers {
+export type TypedBuffers<Shape extends SoftmaxShape> = SoftmaxBuffers & {
   readonly x: BufferOf<"f32", readonly [Shape["batch"], Shape["inputs"]]>;
   readonly indices: BufferOf<"u32", readonly [Shape["batch"], Shape["k"]]>;
   readonly values: BufferOf<"f32", readonly [Shape["batch"], Shape["k"]]>;
-}
+} & WhenCertified<Shape, { readonly certified: BufferOf<"u32", readonly [Shape["batch"]]> }>;
 
-/** The best rows of each token, as `[tokens, k]`. */
-export interface TypedResult<Shape extends SoftmaxShape> extends SoftmaxResult {
+/** The best rows of each token, as `[tokens, k]`, and whether it is certain that no row was missed, as `[tokens]`. */
+export type TypedResult<Shape extends SoftmaxShape> = SoftmaxResult & {
   readonly tokens: number;
   readonly k: Shape["k"];
-}
+} & WhenCertified<Shape, { readonly certified: Uint8Array }>;
 
 export interface TypedSoftmax<Shape extends SoftmaxShape> extends Pick<GpuSoftmax, "destroy"> {
   readonly plan: SoftmaxPlan & Shape;
@@ -163,7 +171,8 @@ function findDifference({ layers }: Plan, shapes: LayerShapes): string | undefin
   if (found !== expected) return `its layers are ${found}, not ${expected}`;
   for (const [name, shape] of Object.entries(shapes)) {
     for (const [property, value] of Object.entries(shape)) {
-      const planned = new Map(Object.entries(layers[name]!)).get(property);
+      const { certificate, ...layer } = layers[name]!;
+      const planned = new Map(Object.entries({ ...layer, certify: certificate?.kind })).get(property);
       if (planned !== value) return `${property} of layer "${name}" is ${planned}, not ${value}`;
     }
   }
@@ -207,7 +216,12 @@ function typedSoftmax(
     plan,
     encode,
     run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, k }),
-    createBuffers: () => ({ x: create("x"), indices: create("indices"), values: create("values") }),
+    createBuffers: () => ({
+      x: create("x"),
+      indices: create("indices"),
+      values: create("values"),
+      ...(plan.certificate && { certified: create("certified") }),
+    }),
     destroy,
   };
 }

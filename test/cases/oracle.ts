@@ -3,6 +3,7 @@
 
 import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import { type Bound, boundOfRow, boundOfToken } from "./bounds.ts";
 import { lowRankRows } from "./low-rank-oracle.ts";
 import type { CaseData } from "./softmax-case.ts";
 
@@ -110,14 +111,15 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
   const padded = format.group * format.groups;
   const quantized = rows.map((weights) => {
     const row = emptyRow(format);
-    const values = new Float32Array(padded);
-    values.set(weights);
-    quantizeRow(values, format, row);
+    quantizeRow(paddedTo(padded, weights), format, row);
     return row;
   });
   const integers = format.activations === "int8";
+  const bounds =
+    plan.certificate && quantized.map((row, r) => boundOfRow(paddedTo(padded, rows[r]!), format.group, row));
   return (x: Float32Array) => {
     const token = integers ? tokenCodes(x) : x;
+    const ofToken = bounds && boundOfToken(plan, x);
     const estimates = new Float64Array(rows.length);
     const estimateSlack = new Float64Array(rows.length);
     quantized.forEach(({ levels, scales, rowScale }, r) => {
@@ -127,6 +129,13 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
         sum += term;
         magnitude += Math.abs(term);
       });
+      if (bounds) {
+        const { largest, slack } = largestScore(sum, rowScale, integers, bounds[r], ofToken);
+        estimates[r] = largest;
+        const magnitudes = magnitude * rowScale + slack;
+        estimateSlack[r] = integers ? 0 : roundingOf(padded + 12, magnitudes) + padded * SMALLEST_NORMAL;
+        return;
+      }
       estimates[r] = integers ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
       // A term meets a product, the group's scale, the row's scale, and a sum of all.
       if (!integers) estimateSlack[r] = roundingOf(padded + 3, magnitude * rowScale) + padded * SMALLEST_NORMAL;
@@ -144,4 +153,23 @@ export function tokenCodes(x: Float32Array): Float64Array {
     const code = Math.round((127 * Math.abs(value)) / largest);
     return value < 0 ? -code : code;
   });
+}
+
+function paddedTo(length: number, weights: Float32Array): Float32Array {
+  const values = new Float32Array(length);
+  values.set(weights);
+  return values;
+}
+
+/** The largest score that a row may have, and how much of it is no estimate; NaN where nothing is known. */
+function largestScore(score: number, rowScale: number, integers: boolean, row?: Bound, token?: Bound) {
+  if (!row || !token) return { largest: Number.NaN, slack: Number.NaN };
+  const errors = [row.error * token.norm, row.norm * token.error] as const;
+  if (!integers) {
+    // As the reference adds, so that rows of equal bounds tie in both.
+    return { largest: (score + errors[0] + errors[1]) * rowScale, slack: (errors[0] + errors[1]) * rowScale };
+  }
+  const whole = errors.map((each) => Math.floor(Math.fround(each)));
+  const slack = Math.fround(whole[0]! + whole[1]! + 2);
+  return { largest: Math.fround(Math.fround(Math.fround(score) + slack) * rowScale), slack };
 }

@@ -52,6 +52,33 @@ export const SLICED_CASES: readonly {
     scored: 1,
     exact: 2,
   },
+  {
+    name: "certified, both sliced, fallback",
+    layer: { ...base, estimator: quantized({ bits: 4 }), certify: "fallback" },
+    binding: 16384,
+    scored: 2,
+    exact: 5,
+  },
+  {
+    name: "certified, f32 activations, only the exact rows sliced, fallback",
+    layer: {
+      ...base,
+      rows: 2000,
+      estimator: quantized({ bits: 8, activations: "f32" }),
+      select: exact(),
+      certify: "fallback",
+    },
+    binding: 100_000,
+    scored: 2,
+    exact: 2,
+  },
+  {
+    name: "certified, report",
+    layer: { ...base, estimator: quantized({ bits: 8 }), candidates: 400, certify: "report" },
+    binding: 40000,
+    scored: 2,
+    exact: 2,
+  },
 ];
 
 export function compileFor(layer: SoftmaxCase["layer"], profile: Profile) {

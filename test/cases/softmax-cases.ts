@@ -10,6 +10,7 @@ import {
   twoStage,
 } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
+import { CERTIFY_CASES } from "./certify-cases.ts";
 import { ESTIMATOR_CASES } from "./estimator-cases.ts";
 import { each, integers, normals } from "./fills.ts";
 import { normal } from "./random.ts";
@@ -338,5 +339,6 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...adversarial(),
   ...LARGE,
   ...WIDEST,
+  ...CERTIFY_CASES,
   ...ESTIMATOR_CASES,
 ];

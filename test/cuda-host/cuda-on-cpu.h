@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-struct float2 { float x, y; };
+struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(8) uint2 { unsigned int x, y; };
 struct uint3 { unsigned int x, y, z; };
@@ -110,6 +110,11 @@ inline int __dp4a(int a, int b, int sum) {
 inline unsigned int __float_as_uint(float value) { return on_cpu::bits_as<unsigned int>(value); }
 inline float __uint_as_float(unsigned int bits) { return on_cpu::bits_as<float>(bits); }
 inline float __int2float_rn(int value) { return static_cast<float>(value); }
+inline float __uint2float_rn(unsigned int value) { return static_cast<float>(value); }
+// As the instruction does it: what is out of range becomes the nearest that is not.
+inline unsigned int __float2uint_rz(float value) {
+  return value > 0.0f ? value < 4294967296.0f ? static_cast<unsigned int>(value) : 0xffffffffu : 0u;
+}
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }

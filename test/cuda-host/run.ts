@@ -83,7 +83,7 @@ function numbersOf(softmaxCase: SoftmaxCase, layer: SoftmaxPlan): Numbers {
 /** The words of every buffer that a launch writes, by name. */
 export type Written = ReadonlyMap<string, Uint32Array>;
 
-const KIND: Readonly<Record<BufferPlan["role"], number>> = { weight: 0, input: 1, scratch: 2, output: 2 };
+const KIND: Readonly<Record<BufferPlan["role"], number>> = { weight: 0, input: 1, scratch: 2, output: 2, indirect: 2 };
 
 /**
  * Runs all tokens of a case, `batch` per launch, the last batch filled up with zeros, once for every seed.

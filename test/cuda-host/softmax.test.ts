@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { LAYER } from "../cases/compile-case.ts";
-import { judge } from "../cases/judge.ts";
+import { judgeClaim } from "../cases/judge-certified.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
 import { rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
@@ -38,6 +38,10 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
     let expected: Expected[];
     let written: Written[][];
 
+    // Elsewhere rounding decides between rows that nearly tie.
+    const isSame =
+      estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
+
     beforeAll(async () => {
       reference = await createReferenceSoftmax(LAYER, layer, compiled.weights);
       const expectedOf = oracle(layer, data);
@@ -54,8 +58,11 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
         const result = {
           indices: rowOf(launch.get("indices")!, layer.k, place),
           values: rowOf(new Float32Array(values.buffer), layer.k, place),
+          ...(layer.certificate && { certified: launch.get("certified")![place]! }),
         };
-        expect(judge(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
+        expect(judgeClaim(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
+        // Where nothing is rounded, the flags are no matter of backends either.
+        if (isSame && softmaxCase.comparison === "exact") expect(result.certified).toBe(wanted.certified?.[token]);
       }
     });
 
@@ -67,9 +74,6 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
       }
     });
 
-    // Elsewhere rounding decides between rows that nearly tie.
-    const isSame =
-      estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
     if (!isSame) return;
 
     test("the rows that survive and the candidates are the reference's", () => {

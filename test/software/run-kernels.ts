@@ -35,13 +35,17 @@ export async function runKernels(
     program.kernels.map((kernel) => compileKernel(device, kernel, sources[kernel.file]!)),
   );
   const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST | BUFFER_USAGE.COPY_SRC;
+  const indirectUsage = usage | BUFFER_USAGE.INDIRECT;
   const buffers = new Map<string, GPUBuffer>();
   for (const { name, role, bytes } of program.buffers) {
     const words = new Uint32Array(Math.ceil(bytes / 4)).fill(GARBAGE);
     const tensor = layer.tensors.find((each) => each.role === name);
     if (role === "weight") new Uint8Array(words.buffer).set(await weights(tensor!));
     if (role === "input") words.set(new Uint32Array(x.buffer, x.byteOffset, x.length));
-    const buffer = device.createBuffer({ size: words.byteLength, usage });
+    const buffer = device.createBuffer({
+      size: words.byteLength,
+      usage: role === "indirect" ? indirectUsage : usage,
+    });
     device.queue.writeBuffer(buffer, 0, words);
     buffers.set(name, buffer);
   }
@@ -54,7 +58,9 @@ export async function runKernels(
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroups(...kernel.launches[0]!.workgroups);
+    const { workgroups, indirect } = kernel.launches[0]!;
+    if (indirect === undefined) pass.dispatchWorkgroups(...workgroups);
+    else pass.dispatchWorkgroupsIndirect(buffers.get("fallback_grids")!, indirect);
     pass.end();
   }
   const copies = new Map<string, GPUBuffer>();

@@ -5,7 +5,7 @@ import type { NodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
 import { type CompiledCase, compileCase, LAYER } from "../cases/compile-case.ts";
-import { judge } from "../cases/judge.ts";
+import { judgeClaim } from "../cases/judge-certified.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
 import { rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
@@ -29,6 +29,10 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
   let reference: ReferenceSoftmax;
   let expected: Expected[];
 
+  // Elsewhere rounding decides between rows that nearly tie.
+  const isSame =
+    estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
+
   beforeAll(async () => {
     compiled = compileCase(softmaxCase);
     const { layer, data, weights } = compiled;
@@ -49,15 +53,19 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
       const wanted = await reference.run(data.x);
       for (let token = 0; token < softmaxCase.tokens; token++) {
         const best = Array.from(rowOf(wanted.indices, layer.k, token));
-        const result = { indices: rowOf(found.indices, layer.k, token), values: rowOf(found.values, layer.k, token) };
-        expect(judge(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
+        const certified = found.certified?.[token];
+        const result = {
+          indices: rowOf(found.indices, layer.k, token),
+          values: rowOf(found.values, layer.k, token),
+          ...(certified !== undefined && { certified }),
+        };
+        expect(judgeClaim(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
+        // Where nothing is rounded, the flags are no matter of devices either.
+        if (isSame && softmaxCase.comparison === "exact") expect(certified).toBe(wanted.certified?.[token]);
       }
     },
   );
 
-  // Elsewhere rounding decides between rows that nearly tie.
-  const isSame =
-    estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
   if (!isSame) return;
 
   test("the rows that survive and the candidates are the reference's, whatever scratch memory held before", async () => {

@@ -35,7 +35,7 @@ test("every choice of every template is made both ways", () => {
     .filter((each) => !made.includes(each));
   expect(oneSided).toEqual([]);
   expect(new Set(kernels.map(({ template }) => template))).toEqual(
-    new Set(["quantize", "score_select", "rescore_topk"]),
+    new Set(["quantize", "score_select", "rescore_topk", "fallback_plan", "fallback_score"]),
   );
 });
 

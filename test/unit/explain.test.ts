@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { formatModel } from "../../compiler/cli/explain/model-text.ts";
 import { formatBytes } from "../../compiler/cli/report.ts";
-import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax } from "../../dsl/index.ts";
+import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax, twoStage } from "../../dsl/index.ts";
 
 const TINY: SoftmaxOptions = {
   inputs: 256,
@@ -51,6 +51,23 @@ describe("an explanation of a layer", () => {
     expect(text).toContain("recall     99.63 % of the 128 best estimates survive, predicted\n");
     expect(text).toContain("99.99 % of the 32 best (arXiv 2506.04165, Theorem 1)");
     expect(explain({ select: exact() }).text).toContain("recall     1: none of the 128 best estimates is lost");
+  });
+
+  it("says what a certificate costs and how far the winners must stand out for one", () => {
+    const { layer, text } = explain({ certify: "fallback" });
+    expect(layer.certificate).toMatchObject({ kind: "fallback", bytesPerRow: 8 });
+    // What the table of docs/certificates.md says of wider rows, 0.100, within a tenth.
+    expect(layer.certificate!.relativeBound).toBeGreaterThan(0.09);
+    expect(layer.certificate!.relativeBound).toBeLessThan(0.11);
+    expect(text).toContain("certifies  tokens without proof are recomputed exactly; bounds take 8.0 bytes a row\n");
+    const ofDense = explain({
+      estimator: dense(),
+      candidates: undefined as never,
+      select: twoStage({ recall: 0.9 }),
+      certify: "report",
+    });
+    expect(ofDense.text).toContain("certifies  that the buckets lose none of the 32 best: a flag per token\n");
+    expect(explain().text).not.toContain("certifies");
   });
 
   it("lists each profile's kernels in launch order with stages, grid and memory", () => {

@@ -1,7 +1,7 @@
 // hirec run
 
 import type { CommandModule } from "yargs";
-import type { RunOptions } from "../../../runtime/node/run-file.ts";
+import type { RunOptions, RunSummary } from "../../../runtime/node/run-file.ts";
 import { openModule } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { type GlobalArguments, runCommand } from "../run-command.ts";
@@ -29,7 +29,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         demandOption: true,
       })
       .option("output", {
-        describe: "Gets <layer>.indices U32 and <layer>.values F32, both [tokens, k]",
+        describe: "Gets <layer>.indices U32 and <layer>.values F32, both [tokens, k]; <layer>.certified U8 [tokens]",
         type: "string",
         demandOption: true,
       })
@@ -57,7 +57,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         onProgress: progress.update,
       }).finally(progress.stop);
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
-      const layers = summary.layers.map(({ layer, tokens }) => `${layer} on ${tokens} tokens`).join(", ");
+      const layers = summary.layers.map(describeLayer).join(", ");
       const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
       return {
         result: { model: compiled.plan.model, output: args.output, ...summary },
@@ -65,3 +65,8 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       };
     }),
 };
+
+function describeLayer({ layer, tokens, certified }: RunSummary["layers"][number]): string {
+  const proven = certified === undefined ? "" : `, ${certified} of them certified`;
+  return `${layer} on ${tokens} tokens${proven}`;
+}

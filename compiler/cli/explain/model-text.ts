@@ -18,6 +18,7 @@ function formatLayer(layer: LayerExplanation): string {
       fact("estimator", estimator(layer)),
       fact("selection", selection(layer)),
       ...recall(layer),
+      ...certificate(layer),
       fact("batch", batch === 1 ? "1 token per launch" : `${batch} tokens per launch, weights are read once for all`),
       fact("weights", `${formatBytes(weightBytes)} on the device, of which the matrix is ${denseBytes(layer)}`),
     ],
@@ -63,6 +64,19 @@ function recall({ selection, estimator, candidates, k }: LayerExplanation): stri
   return [
     fact("recall", `${percent(recallOfCandidates)} of the ${candidates} best ${what} survive, predicted`),
     fact("", `${percent(recallOfK)} of the ${k} best (arXiv 2506.04165, Theorem 1)`),
+  ];
+}
+
+function certificate({ certificate, candidates }: LayerExplanation): string[] {
+  if (!certificate) return [];
+  const { kind, relativeBound, bytesPerRow } = certificate;
+  const remedy = kind === "fallback" ? "tokens without proof are recomputed exactly" : "a flag per token";
+  if (relativeBound === undefined)
+    return [fact("certifies", `that the buckets lose none of the ${candidates} best: ${remedy}`)];
+  return [
+    fact("certifies", `${remedy}; bounds take ${bytesPerRow.toFixed(1)} bytes a row`),
+    fact("", `A proof takes a margin of about ${relativeBound.toFixed(3)} · ‖row‖ · ‖token‖`),
+    fact("", "(bound for normally distributed weights; docs/certificates.md)"),
   ];
 }
 

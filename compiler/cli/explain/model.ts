@@ -12,6 +12,8 @@ import type {
 } from "../../../runtime/plan.ts";
 import { type Reads, readsOf } from "../../reads.ts";
 
+import { type CertificateExplanation, explainCertificate } from "./certificate.ts";
+
 export interface ModelExplanation {
   readonly model: string;
   readonly spec: string;
@@ -40,6 +42,8 @@ export interface LayerExplanation {
     /** Rows, or groups, per token that survive the first stage, at most. */
     readonly survivors: number;
   };
+  /** Absent when the layer is not certified. */
+  readonly certificate?: CertificateExplanation;
   /** At batch 1 and at the layer's batch. */
   readonly reads: readonly Reads[];
   /** Bytes of the packed tensors, all of which lie on the device. */
@@ -67,6 +71,7 @@ export function explainModel(plan: Plan): ModelExplanation {
 
 function explainLayer(name: string, layer: LayerPlan, programs: readonly Program[]): LayerExplanation {
   const { kind, inputs, rows, dtype, k, candidates, batch, estimator, selection, bytes } = layer;
+  const certificate = layer.kind === "softmax" ? explainCertificate(layer) : undefined;
   return {
     layer: name,
     kind,
@@ -81,6 +86,7 @@ function explainLayer(name: string, layer: LayerPlan, programs: readonly Program
     estimator,
     scoredBitsPerWeight: (bytes.score * 8) / (scoredRows(layer) * inputs),
     selection: { ...selection, survivors: Math.min(choices(layer), selection.buckets * selection.keep) },
+    ...(certificate && { certificate }),
     reads: [...new Set([1, batch])].map((tokens) => readsOf(layer, tokens)),
     weightBytes: layer.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
     programs: programs.map((program) => explainProgram(name, program)),
