@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
+import { checkOptions, OPTION_PROPERTIES } from "./check/options.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
 import type { CheckedEstimator, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
@@ -80,7 +81,10 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
-const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select batch".split(" ");
+const SOFTMAX_PROPERTIES = [
+  ..."inputs rows dtype weight estimator k candidates select batch".split(" "),
+  ...OPTION_PROPERTIES,
+];
 
 function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unknown>): CheckedSoftmax {
   const options = reader.options(layer, SOFTMAX_PROPERTIES);
@@ -119,7 +123,21 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.value(layer, "candidates"),
     });
   }
-  return { kind: "softmax", name, inputs, rows, dtype, weight, estimator: estimator!, k, candidates, select, batch };
+  const extras = checkOptions(reader, layer, { k, isDense });
+  return {
+    kind: "softmax",
+    name,
+    inputs,
+    rows,
+    dtype,
+    weight,
+    estimator: estimator!,
+    k,
+    candidates,
+    select,
+    batch,
+    options: extras,
+  };
 }
 
 function checkEstimator(

@@ -71,8 +71,8 @@ function planProgram(model: CheckedModel, layers: Record<string, SoftmaxPlan>, p
 /** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
 function packHash(layers: Readonly<Record<string, SoftmaxPlan>>): string {
   const decisive = Object.entries(layers).map(([name, layer]) => {
-    const { inputs, rows, dtype, weight, estimator, selection, tiling, tensors } = layer;
-    return { name, inputs, rows, dtype, weight, estimator, buckets: selection.buckets, tiling, tensors };
+    const { inputs, rows, dtype, weight, bias, estimator, selection, tiling, tensors } = layer;
+    return { name, inputs, rows, dtype, weight, bias, estimator, buckets: selection.buckets, tiling, tensors };
   });
   return createHash("sha256")
     .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))

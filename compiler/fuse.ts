@@ -8,6 +8,8 @@
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
 //    slice of rows, between one that selects and one that ranks.
+// 5. `sample` leaves the last kernel when that would bind more buffers than the profile allows. It reads k values, so that
+//    all it costs is the launch.
 
 import type { Stage } from "./lower.ts";
 import type { CheckedSoftmax } from "./model.ts";
@@ -17,7 +19,8 @@ import { budgetOf, type Profile } from "./profiles.ts";
 export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
-  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] };
+  | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
+  | { readonly template: "sample"; readonly stages: readonly Stage[] };
 
 export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: Profile): readonly FusedKernel[] {
   const quantize = stages.filter(({ op }) => op === "quantize");
@@ -34,6 +37,27 @@ export function fuse(stages: readonly Stage[], layer: CheckedSoftmax, profile: P
   const back = stages.slice(firstOfSurvivors);
   const rescoreSliced =
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
-  const groups = rescoreSliced ? back.map((stage) => [stage]) : [back];
-  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group }))];
+  const last = back.findIndex(({ op }) => op === "topk");
+  const groups = rescoreSliced ? [...back.slice(0, last).map((stage) => [stage]), back.slice(last)] : [back];
+  const apart = !rescoreSliced && storageBuffers(layer, profile) > budgetOf(profile).bindings;
+  const isOfLast = ({ op }: Stage) => op !== "sample" || !apart;
+  return [
+    ...front,
+    ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group.filter(isOfLast) })),
+    ...(apart ? [{ template: "sample" as const, stages: back.filter(({ op }) => op === "sample") }] : []),
+  ];
+}
+
+/** Storage buffers of the kernel that does everything behind the survivors. */
+function storageBuffers({ estimator, candidates, options }: CheckedSoftmax, profile: Profile): number {
+  const has = (...conditions: readonly unknown[]) => conditions.filter(Boolean).length;
+  const { bias, logSumExp, sampler } = options;
+  const rescores = estimator.kind !== "dense";
+  const survivorsAndResults = 3;
+  const tokensAndRows = rescores ? 2 + has(bias) : 0;
+  // Candidates that might not fit into workgroup memory beside the rest of it count as a buffer.
+  const beside = 6 * 1024;
+  const chosen = has(candidates * 8 + beside > budgetOf(profile).workgroupBytes);
+  const sampling = has(sampler) + has(sampler === "multinomial");
+  return survivorsAndResults + tokensAndRows + chosen + has(logSumExp) + sampling;
 }

@@ -12,7 +12,11 @@ export type Stage =
   /** Candidates again, with the exact weights. */
   | { readonly op: "rescore" }
   /** The k best exact scores, in order. */
-  | { readonly op: "topk" };
+  | { readonly op: "topk" }
+  /** The logarithm of the sum of exp(value). */
+  | { readonly op: "logSumExp" }
+  /** One of the results. */
+  | { readonly op: "sample" };
 
 /** The stages of an output head, each reading what the one before wrote. */
 export function lower(layer: CheckedSoftmax): readonly Stage[] {
@@ -25,5 +29,7 @@ export function lower(layer: CheckedSoftmax): readonly Stage[] {
   // Dense scores are exact already.
   if (estimator.kind !== "dense") stages.push({ op: "rescore" });
   stages.push({ op: "topk" });
+  if (layer.options.logSumExp) stages.push({ op: "logSumExp" });
+  if (layer.options.sampler) stages.push({ op: "sample" });
   return stages;
 }

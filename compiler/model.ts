@@ -1,6 +1,7 @@
 // The checked model: what `check` promises to every later pass. Plain data, all defaults filled in.
 
 import type { Dtype } from "../dsl/index.ts";
+import type { SoftmaxOptionsPlan } from "../runtime/plan.ts";
 
 export interface CheckedModel {
   readonly name: string;
@@ -22,6 +23,7 @@ export interface CheckedSoftmax {
   readonly candidates: number;
   readonly select: CheckedSelector;
   readonly batch: number;
+  readonly options: SoftmaxOptionsPlan;
 }
 
 export type CheckedEstimator =

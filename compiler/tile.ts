@@ -42,12 +42,13 @@ export function tile(layer: CheckedSoftmax): SoftmaxPlan {
     k,
     candidates,
     batch,
+    ...layer.options,
     estimator,
     selection,
     tiling,
     tensors,
     bytes: {
-      dense: rows * inputs * DTYPE_BYTES[dtype],
+      dense: rows * (inputs + (layer.options.bias === undefined ? 0 : 1)) * DTYPE_BYTES[dtype],
       score: tensors.reduce((sum, tensor) => sum + (tensor === exact ? 0 : tensor.bytes), 0),
       rescore: exact ? candidates * exactRowBytes(layer) : 0,
     },
@@ -99,7 +100,9 @@ function planTensors(
     return { ...toWrite, role, bytes: tensorBytes(toWrite) };
   };
   const stepWords = STEP_BYTES / 4;
-  if (estimator.kind === "dense") return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords])];
+  // Row by row, for the rows that are scored and for those that are recomputed alike.
+  const bias = layer.options.bias === undefined ? [] : [tensor("bias", "F32", [layer.rows])];
+  if (estimator.kind === "dense") return [tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...bias];
   const scales =
     estimator.groups === 1 ? [] : [tensor("scales", "U32", [buckets, tiles, Math.ceil(estimator.groups / 4), lanes])];
   return [
@@ -107,5 +110,6 @@ function planTensors(
     ...scales,
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
     tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)]),
+    ...bias,
   ];
 }

@@ -4,4 +4,12 @@ export type { Built } from "./built.ts";
 export { type Dense, dense, type Estimator, type Quantized, type QuantizedOptions, quantized } from "./estimators.ts";
 export { type Dtype, type Layer, type Softmax, type SoftmaxOptions, softmax } from "./layers.ts";
 export { defineModel, type Model, type ModelOptions } from "./model.ts";
+export {
+  type Greedy,
+  greedy,
+  type Multinomial,
+  type MultinomialOptions,
+  multinomial,
+  type Sampler,
+} from "./samplers.ts";
 export { type Exact, exact, type Selector, type TwoStage, type TwoStageOptions, twoStage } from "./selectors.ts";

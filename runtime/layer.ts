@@ -7,9 +7,16 @@ import type { SoftmaxPlan, TensorPlan } from "./plan.ts";
 export interface SoftmaxResult {
   /** `[tokens, k]`; 0xFFFFFFFF where a token has fewer than `k` rows. */
   readonly indices: Uint32Array;
-  /** `[tokens, k]` exact scores; -Infinity where a token has fewer than `k` rows. */
+  /** `[tokens, k]` exact scores, divided by the temperature; -Infinity where a token has fewer than `k` rows. */
   readonly values: Float32Array | Float64Array;
+  /** `[tokens]` log of the sum of exp(value), of a layer with logSumExp. */
+  readonly lse?: Float32Array | Float64Array;
+  /** `[tokens]` one row of each token's results, of a layer with a sampler; 0xFFFFFFFF where no row is allowed. */
+  readonly sampled?: Uint32Array;
 }
+
+/** The index of no row, in the places of results that no row takes. */
+export const NO_ROW = 0xffff_ffff;
 
 /** Bytes of a packed tensor, asked for one tensor at a time. */
 export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array;

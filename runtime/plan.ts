@@ -38,10 +38,26 @@ export interface ScoredPlan {
   readonly bytes: BytesPlan;
 }
 
-export interface SoftmaxPlan extends ScoredPlan {
+export interface SoftmaxPlan extends ScoredPlan, SoftmaxOptionsPlan {
   readonly kind: "softmax";
   /** Name of the `[rows, inputs]` tensor in the weights file. */
   readonly weight: string;
+}
+
+/** What an output head does beyond its k best scores; each is absent when the layer does without. */
+export interface SoftmaxOptionsPlan {
+  /** Name of the `[rows]` tensor in the weights file that is added to the scores. */
+  readonly bias?: string;
+  /** Whether rows may be forbidden when the layer runs. */
+  readonly mask?: true;
+  /** Values are divided by it; absent when it is 1. */
+  readonly temperature?: number;
+  /** Whose values the log-sum-exp adds up: all rows exactly, the candidates, or those and the estimates of the others. */
+  readonly logSumExp?: "all" | "candidates" | "estimates";
+  readonly sampler?: "greedy" | "multinomial";
+  /** Results from which the multinomial sampler draws, and the share of their probability that it cuts them at. */
+  readonly topK?: number;
+  readonly topP?: number;
 }
 
 export type EstimatorPlan =
@@ -86,7 +102,7 @@ export interface TilingPlan {
 
 export interface TensorPlan {
   readonly name: string;
-  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact";
+  readonly role: "codes" | "scales" | "row_scales" | "weights" | "exact" | "bias";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;

@@ -66,7 +66,7 @@ export class Reader {
     return Number.NaN;
   }
 
-  choice<Value extends string | number>(
+  choice<Value extends string | number | boolean>(
     built: Built<string, unknown>,
     property: string,
     offered: readonly Value[],

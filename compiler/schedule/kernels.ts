@@ -6,12 +6,14 @@ import type { FusedKernel } from "../fuse.ts";
 import type { Context } from "./kernel.ts";
 import { scheduleQuantize } from "./quantize.ts";
 import { scheduleRescoreTopk } from "./rescore-topk.ts";
+import { scheduleSample } from "./sample.ts";
 import { scheduleScoreSelect } from "./score-select.ts";
 
 const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) => KernelPlan>> = {
   quantize: scheduleQuantize,
   score_select: scheduleScoreSelect,
   rescore_topk: scheduleRescoreTopk,
+  sample: scheduleSample,
 };
 
 /** Schedules one fused kernel. */

@@ -4,8 +4,28 @@ import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { Stage } from "../lower.ts";
 import { exactStride } from "../padding.ts";
 import { budgetOf } from "../profiles.ts";
-import { binding, exactBinding, inputBinding, survivorsBinding } from "./buffers.ts";
-import { alignedBytes, array, type Context, dtypeChoices, kernel, variable, type WorkgroupVariable } from "./kernel.ts";
+import {
+  biasBinding,
+  binding,
+  exactBinding,
+  hasTail,
+  inputBinding,
+  samplerBindings,
+  survivorsBinding,
+  tailBinding,
+} from "./buffers.ts";
+import {
+  alignedBytes,
+  array,
+  type Context,
+  dtypeChoices,
+  kernel,
+  made,
+  samplerConstants,
+  temperatureOf,
+  variable,
+  type WorkgroupVariable,
+} from "./kernel.ts";
 import { launchesOf, rowSlices } from "./slices.ts";
 
 /** Invocations of the workgroup behind the survivors: one per bin of its 8-bit radix histogram. */
@@ -28,6 +48,13 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const slices = rowSlices(layer, profile);
   const sliced = rescores && slices.each < slices.total;
 
+  const tail = hasTail(layer);
+  const selectsTail = tail && selects;
+  const addsUp = ranks && layer.logSumExp !== undefined;
+  const samples = has("sample");
+  const multinomial = samples && layer.sampler === "multinomial";
+  const finishes = layer.temperature !== undefined && (ranks || selectsTail);
+
   const variables: WorkgroupVariable[] = [];
   if (selects) {
     variables.push(
@@ -39,6 +66,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   }
   if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
+  if (selectsTail || addsUp) variables.push(array("sums", "vec2<u32>", RESCORE_LANES, 8));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
   const fits = taken + alignedBytes(candidates * 8) <= budgetOf(profile).workgroupBytes;
   // Kernels that share the candidates meet in device memory.
@@ -48,9 +76,13 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const bindings: BindingPlan[] = [];
   if (selects) bindings.push(survivorsBinding(layer, "read"));
   if (rescores) bindings.push(inputBinding(layer), exactBinding(layer));
+  if (rescores && layer.bias !== undefined) bindings.push(biasBinding(layer));
   if (!chosenInWorkgroup) {
-    const access = selects || rescores ? "read_write" : "read";
+    const access = selects || rescores || addsUp ? "read_write" : "read";
     bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
+  }
+  if (tail && (selects || ranks) && !(selects && ranks)) {
+    bindings.push(tailBinding(layer, selects ? "read_write" : "read"));
   }
   if (ranks) {
     bindings.push(
@@ -58,6 +90,8 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       binding("values", "read_write", "array<f32>", `[${batch}, ${k}] their exact scores`),
     );
   }
+  if (addsUp) bindings.push(binding("lse", "read_write", "array<f32>", `[${batch}] log of the sum of exp(value)`));
+  if (samples) bindings.push(...samplerBindings(layer));
   if (sliced) bindings.push(binding("first_row", "uniform", "u32", "of the slice of this launch"));
   const rowQuads = exactStride(layer) / 4;
   return kernel(context, {
@@ -70,7 +104,11 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       LANES: RESCORE_LANES,
       CANDIDATES: candidates,
       ...(selects && { SURVIVORS: selection.buckets * selection.keep }),
+      ...(selectsTail && { BATCH: batch, BUCKETS: selection.buckets }),
       ...(ranks && { K: k }),
+      ...(addsUp && { CANDIDATES_PER_LANE: Math.ceil(candidates / RESCORE_LANES) }),
+      ...(finishes && temperatureOf(layer)),
+      ...(multinomial && samplerConstants(layer)),
       ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
         INPUTS: inputs,
@@ -89,6 +127,15 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       chosenInWorkgroup,
       guarded: inputs < rowQuads * 4,
       ...dtypeChoices(layer),
+      ...made({
+        biased: rescores && layer.bias !== undefined,
+        masked: layer.mask,
+        tail: tail && (selects || ranks),
+        finishes,
+        logSumExp: addsUp,
+        samples,
+        multinomial,
+      }),
     },
   });
 }

@@ -3,16 +3,29 @@
 import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
 import {
+  biasBinding,
   binding,
+  hasTail,
+  hasTokenScale,
   inputBinding,
   largest,
+  maskBinding,
   scoredBindings,
   scoreQuads,
   survivorsBinding,
   tokenChunks,
   tokenCodes,
 } from "./buffers.ts";
-import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
+import {
+  alignedBytes,
+  array,
+  type Context,
+  dtypeChoices,
+  kernel,
+  made,
+  temperatureOf,
+  type WorkgroupVariable,
+} from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
@@ -22,8 +35,10 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const int8 = quantized && estimator.activations === "int8";
   const quantizesHere = int8 && !quantizedBefore;
 
+  const tail = hasTail(layer);
   const variables: WorkgroupVariable[] = [array("tile_keys", "u32", tiling.lanes, 4)];
-  let free = budgetOf(profile).workgroupBytes - tiling.lanes * 4;
+  if (tail) variables.push(array("sums", "vec2<u32>", tiling.lanes, 8));
+  let free = budgetOf(profile).workgroupBytes - variables.reduce((sum, { bytes }) => sum + bytes, 0);
   /** Adds a variable when there is room for it, and says whether there was. */
   const place = (name: string, element: string, count: number, bytes: number): boolean => {
     const taken = alignedBytes(count * bytes);
@@ -43,7 +58,10 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   if (int8 && quantizedBefore)
     bindings.push({ ...tokenCodes(layer), access: "read" }, { ...largest(layer), access: "read" });
   else bindings.push(inputBinding(layer));
-  bindings.push(...scoredBindings(layer), survivorsBinding(layer, "read_write"));
+  bindings.push(...scoredBindings(layer));
+  if (layer.bias !== undefined) bindings.push(biasBinding(layer));
+  if (layer.mask) bindings.push(maskBinding(layer));
+  bindings.push(survivorsBinding(layer, "read_write"));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
   const sliced = launches.length > 1;
   if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
@@ -65,6 +83,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       KEEP: selection.keep,
       KEEP_PER_LANE: Math.ceil(selection.keep / tiling.lanes),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
+      ...(tail && temperatureOf(layer)),
       ...(quantized &&
         estimator.groups > 1 && {
           GROUPS: estimator.groups,
@@ -83,6 +102,13 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       bits4: quantized && estimator.bits === 4,
       grouped: quantized && estimator.groups > 1,
       wholeWords: quantized && estimator.groups % 4 === 0,
+      ...made({
+        biased: layer.bias !== undefined,
+        masked: layer.mask,
+        tokenScale: hasTokenScale(layer),
+        tail,
+        finishes: tail && layer.temperature !== undefined,
+      }),
       ...dtypeChoices(layer),
     },
   });

@@ -1,7 +1,7 @@
 // Matrices that are larger than a profile's largest binding, cut into slices that are not. A slice of the scored copy is
 // a range of buckets, a slice of the exact weights a range of rows; a sliced kernel is launched once per slice.
 
-import type { LaunchPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { LaunchPlan, SoftmaxPlan, TensorPlan } from "../../runtime/plan.ts";
 import { exactRowBytes } from "../padding.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
 
@@ -11,9 +11,14 @@ export interface Slices {
   readonly each: number;
 }
 
+/** Whether a tensor lies bucket by bucket; others lie row by row. */
+export function isScored({ role }: TensorPlan): boolean {
+  return role !== "exact" && role !== "bias";
+}
+
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */
 export function bucketSlices({ tensors, selection }: SoftmaxPlan, profile: Profile): Slices {
-  const scored = tensors.filter(({ role }) => role !== "exact").map(({ bytes }) => bytes);
+  const scored = tensors.filter(isScored).map(({ bytes }) => bytes);
   return slices(selection.buckets, Math.max(...scored) / selection.buckets, budgetOf(profile).bindingBytes);
 }
 

@@ -12,8 +12,14 @@ export interface PackedTensor extends TensorPlan {
 /**
  * Builds every packed tensor of a layer.
  * @param onRow called after each row, for progress.
+ * @param bias `[rows]` numbers of the layer's dtype, for a layer that has one.
  */
-export function packLayer(plan: SoftmaxPlan, weights: WeightMatrix, onRow?: () => void): PackedTensor[] {
+export function packLayer(
+  plan: SoftmaxPlan,
+  weights: WeightMatrix,
+  onRow?: () => void,
+  bias?: Uint8Array,
+): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
@@ -25,6 +31,7 @@ export function packLayer(plan: SoftmaxPlan, weights: WeightMatrix, onRow?: () =
     placeCodes(plan, weights, place, data, onRow);
   }
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
+  if (plan.bias !== undefined) data.set("bias", asFloats(plan, bias!));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 
@@ -103,6 +110,15 @@ function packStep4(codes: Int8Array, step: number, into: Uint8Array, at: number)
 /** 16 codes of 8 bits, in order. */
 function packStep8(codes: Int8Array, step: number, into: Uint8Array, at: number): void {
   for (let i = 0; i < 16; i++) into[at + i] = codes[step * 16 + i]!;
+}
+
+/** The bias in f32. */
+function asFloats({ rows, dtype }: SoftmaxPlan, bytes: Uint8Array): Uint8Array {
+  const values = new Float32Array(rows);
+  rowReader({ rows: 1, inputs: rows, dtype, bytes })(0, values);
+  const floats = new DataView(new ArrayBuffer(rows * 4));
+  values.forEach((value, row) => void floats.setFloat32(row * 4, value, true));
+  return new Uint8Array(floats.buffer);
 }
 
 /** The exact rows, each padded with zeros to `stride` elements; the same bytes when nothing is to be padded. */

@@ -1,6 +1,7 @@
 // A softmax layer on a WebGPU device.
 
 import { HireError } from "../errors.ts";
+import { checkInputs, maskBits, type SoftmaxInputs } from "../inputs.ts";
 import { readWeights, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { BufferPlan, LayerProgram, SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
@@ -15,6 +16,14 @@ export interface SoftmaxBuffers {
   readonly indices: GPUBuffer;
   /** f32 `[batch, k]`; usage STORAGE. */
   readonly values: GPUBuffer;
+  /** Of a layer with a mask: bit r mod 32 of u32 r / 32 says whether row r may be returned; usage STORAGE. */
+  readonly mask?: GPUBuffer;
+  /** Of a layer with a multinomial sampler: f32 `[batch]` in [0, 1); usage STORAGE. */
+  readonly uniforms?: GPUBuffer;
+  /** Of a layer with logSumExp: f32 `[batch]`; usage STORAGE. */
+  readonly lse?: GPUBuffer;
+  /** Of a layer with a sampler: u32 `[batch]`; usage STORAGE. */
+  readonly sampled?: GPUBuffer;
 }
 
 export interface GpuSoftmax {
@@ -29,7 +38,7 @@ export interface GpuSoftmax {
    * @param x `[tokens, inputs]`.
    * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
    */
-  run(x: Float32Array): Promise<SoftmaxResult>;
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<SoftmaxResult>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -83,7 +92,7 @@ export async function createGpuSoftmax(
   return {
     plan,
     encode,
-    run: (x) => runBatches(device, guard, name, plan, encode, x),
+    run: (x, inputs = {}) => runBatches({ device, guard, name, plan, program, encode }, x, inputs),
     destroy,
   };
 }
@@ -125,19 +134,27 @@ function bindGroup(
   });
 }
 
+interface Running {
+  readonly device: GPUDevice;
+  readonly guard: Guard;
+  readonly name: string;
+  readonly plan: SoftmaxPlan;
+  readonly program: LayerProgram;
+  readonly encode: GpuSoftmax["encode"];
+}
+
 /** Cuts the tokens into launches; all are submitted before the one wait for the results. */
 async function runBatches(
-  device: GPUDevice,
-  guard: Guard,
-  name: string,
-  plan: SoftmaxPlan,
-  encode: GpuSoftmax["encode"],
+  { device, guard, name, plan, program, encode }: Running,
   x: Float32Array,
+  inputs: SoftmaxInputs,
 ): Promise<SoftmaxResult> {
-  const { batch, inputs, k } = plan;
+  const { batch, k, rows } = plan;
   const tokens = tokenCount(name, plan, x);
+  checkInputs(name, plan, tokens, inputs);
   const launches = Math.ceil(tokens / batch);
-  const resultBytes = batch * k * 4;
+  const outputs = program.buffers.filter(({ role }) => role === "output");
+  const resultBytes = outputs.reduce((sum, { bytes }) => sum + bytes, 0);
   const doing = `running layer "${name}"`;
   const temporary: GPUBuffer[] = [];
   const create = (size: number, usage: number) => {
@@ -145,36 +162,48 @@ async function runBatches(
     temporary.push(buffer);
     return buffer;
   };
+  /** Where the results of a launch lie among those of all launches: each output's one behind the other. */
+  const places = outputs.map((_, i) => launches * outputs.slice(0, i).reduce((sum, { bytes }) => sum + bytes, 0));
   try {
     const results = await guard.issue(doing, () => {
-      const buffers: SoftmaxBuffers = {
-        x: create(batch * inputs * 4, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST),
-        indices: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-        values: create(resultBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC),
-      };
-      const results = create(2 * launches * resultBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      const buffers: Record<string, GPUBuffer> = {};
+      for (const { name: buffer, role, bytes } of program.buffers) {
+        if (role === "input") buffers[buffer] = create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST);
+        if (role === "output") buffers[buffer] = create(bytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC);
+      }
+      const results = create(launches * resultBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
+      if (buffers.mask) device.queue.writeBuffer(buffers.mask, 0, maskBits(rows, inputs.mask));
       for (let launch = 0; launch < launches; launch++) {
-        // The last launch may have fewer tokens; the rest of its batch is zeros, and its results are dropped.
-        const part = new Float32Array(batch * inputs);
-        part.set(x.subarray(launch * batch * inputs, (launch + 1) * batch * inputs));
-        device.queue.writeBuffer(buffers.x, 0, part);
+        device.queue.writeBuffer(buffers.x!, 0, part(x, launch, batch * plan.inputs));
+        if (buffers.uniforms) device.queue.writeBuffer(buffers.uniforms, 0, part(inputs.uniforms!, launch, batch));
         const encoder = device.createCommandEncoder({ label: name });
-        encode(encoder, buffers);
-        encoder.copyBufferToBuffer(buffers.indices, 0, results, launch * resultBytes, resultBytes);
-        encoder.copyBufferToBuffer(buffers.values, 0, results, (launches + launch) * resultBytes, resultBytes);
+        encode(encoder, buffers as unknown as SoftmaxBuffers);
+        outputs.forEach(({ name: output, bytes }, i) => {
+          encoder.copyBufferToBuffer(buffers[output]!, 0, results, places[i]! + launch * bytes, bytes);
+        });
         device.queue.submit([encoder.finish()]);
       }
       return results;
     });
     await guard.wait(doing, results.mapAsync(MAP_READ));
     const read = results.getMappedRange().slice(0);
+    const placeOf = (output: string) => places[outputs.findIndex((each) => each.name === output)]!;
     return {
-      indices: new Uint32Array(read, 0, tokens * k),
-      values: new Float32Array(read, launches * resultBytes, tokens * k),
+      indices: new Uint32Array(read, placeOf("indices"), tokens * k),
+      values: new Float32Array(read, placeOf("values"), tokens * k),
+      ...(plan.logSumExp && { lse: new Float32Array(read, placeOf("lse"), tokens) }),
+      ...(plan.sampler && { sampled: new Uint32Array(read, placeOf("sampled"), tokens) }),
     };
   } finally {
     for (const buffer of temporary) buffer.destroy();
   }
+}
+
+/** The numbers of one launch. The last may have fewer tokens; the rest of its batch is zeros, its results are dropped. */
+function part(numbers: Float32Array, launch: number, count: number): Float32Array<ArrayBuffer> {
+  const part = new Float32Array(count);
+  part.set(numbers.subarray(launch * count, (launch + 1) * count));
+  return part;
 }
 
 function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: SoftmaxBuffers): void {

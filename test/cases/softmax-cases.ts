@@ -11,6 +11,7 @@ import {
 } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
 import { each, integers, normals } from "./fills.ts";
+import { OPTION_CASES } from "./option-cases.ts";
 import { normal } from "./random.ts";
 import type { SoftmaxCase } from "./softmax-case.ts";
 
@@ -337,4 +338,5 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...adversarial(),
   ...LARGE,
   ...WIDEST,
+  ...OPTION_CASES,
 ];

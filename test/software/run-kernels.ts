@@ -3,6 +3,7 @@
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
 import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
 import { type CompiledCase, LAYER } from "../cases/compile-case.ts";
+import { inputWords } from "../cases/input-words.ts";
 
 /** Bits that no launch may depend on: NaN as a float, larger than any row as a number. */
 const GARBAGE = 0xfff0_dead;
@@ -14,7 +15,7 @@ const GARBAGE = 0xfff0_dead;
  */
 export async function runKernels(
   device: GPUDevice,
-  { plan, sources, layer, weights }: CompiledCase,
+  { plan, sources, layer, weights, data }: CompiledCase,
   profile: string,
   x: Float32Array,
 ): Promise<ReadonlyMap<string, Uint32Array>> {
@@ -28,7 +29,7 @@ export async function runKernels(
     const words = new Uint32Array(Math.ceil(bytes / 4)).fill(GARBAGE);
     const tensor = layer.tensors.find((each) => each.role === name);
     if (role === "weight") new Uint8Array(words.buffer).set(await weights(tensor!));
-    if (role === "input") words.set(new Uint32Array(x.buffer, x.byteOffset, x.length));
+    if (role === "input") words.set(inputWords(name, layer, x, data.taken));
     const buffer = device.createBuffer({ size: words.byteLength, usage });
     device.queue.writeBuffer(buffer, 0, words);
     buffers.set(name, buffer);
