@@ -5,6 +5,7 @@ import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
 import { checkCertify } from "./check/certify.ts";
 import { checkFfn } from "./check/ffn.ts";
+import { checkOptions, OPTION_PROPERTIES } from "./check/options.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import type { LoadedSpec } from "./load.ts";
 import type { CheckedEstimator, CheckedLayer, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
@@ -81,7 +82,10 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 /** Where scores are estimates anyway, the last hundredth of recall is not worth several times the survivors. */
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
-const SOFTMAX_PROPERTIES = "inputs rows dtype weight estimator k candidates select certify batch crossover".split(" ");
+const SOFTMAX_PROPERTIES = [
+  ..."inputs rows dtype weight estimator k candidates select certify batch crossover".split(" "),
+  ...OPTION_PROPERTIES,
+];
 
 function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unknown>): CheckedSoftmax {
   const options = reader.options(layer, SOFTMAX_PROPERTIES);
@@ -126,6 +130,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
   return {
     ...{ kind: "softmax", name, inputs, rows, dtype, weight },
     ...{ estimator: estimator!, k, candidates, select, certify, batch, crossover },
+    options: checkOptions(reader, layer, { k, isDense, certify }),
   };
 }
 

@@ -75,10 +75,10 @@ function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan
 /** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
 function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
   const decisive = Object.entries(layers).map(([name, layer]) => {
-    const { inputs, rows, dtype, estimator, selection, tiling, tensors } = layer;
+    const { inputs, rows, dtype, bias, estimator, selection, tiling, tensors } = layer;
     const sources =
       layer.kind === "softmax" ? { weight: layer.weight } : { weights: layer.weights, group: sizesOf(layer) };
-    return { name, inputs, rows, dtype, ...sources, estimator, buckets: selection.buckets, tiling, tensors };
+    return { name, inputs, rows, dtype, ...sources, bias, estimator, buckets: selection.buckets, tiling, tensors };
   });
   return createHash("sha256")
     .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))

@@ -14,9 +14,11 @@
 //    neurons, whose rows lie in one bundle that is read once: exact gate, activation, up, product, and the part of the
 //    result. Which candidates are the top k is known only when all have their exact scores, so `topk` joins `reduce`,
 //    which adds up the parts of the k best: bundles of the other candidates were read in vain, but nothing waits.
+// 7. `sample` leaves the last kernel when that would bind more buffers than the profile allows. It reads k values, so that
+//    all it costs is the launch.
 
 import type { Stage } from "./lower.ts";
-import type { CheckedLayer } from "./model.ts";
+import type { CheckedLayer, CheckedScored } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
 import { budgetOf, type Profile } from "./profiles.ts";
 import { checkedView } from "./scored-view.ts";
@@ -26,6 +28,7 @@ export type FusedKernel =
   | { readonly template: "quantize"; readonly stages: readonly Stage[] }
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
   | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
+  | { readonly template: "sample"; readonly stages: readonly Stage[] }
   | { readonly template: "fallback_plan"; readonly stages: readonly Stage[] }
   | { readonly template: "fallback_score"; readonly stages: readonly Stage[] }
   | { readonly template: "gather"; readonly stages: readonly Stage[] }
@@ -66,7 +69,28 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
   }
   const rescoreSliced =
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
-  const ranking = back.findIndex(({ op }) => op === "topk");
-  const groups = rescoreSliced ? [...back.slice(0, ranking).map((stage) => [stage]), back.slice(ranking)] : [back];
-  return [...front, ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group })), ...fallback];
+  const last = back.findIndex(({ op }) => op === "topk");
+  const groups = rescoreSliced ? [...back.slice(0, last).map((stage) => [stage]), back.slice(last)] : [back];
+  const apart = !rescoreSliced && storageBuffers(layer, profile) > budgetOf(profile).bindings;
+  const isOfLast = ({ op }: Stage) => op !== "sample" || !apart;
+  return [
+    ...front,
+    ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group.filter(isOfLast) })),
+    ...(apart ? [{ template: "sample" as const, stages: back.filter(({ op }) => op === "sample") }] : []),
+    ...fallback,
+  ];
+}
+
+/** Storage buffers of the kernel that does everything behind the survivors. */
+function storageBuffers({ estimator, candidates, options }: CheckedScored, profile: Profile): number {
+  const has = (...conditions: readonly unknown[]) => conditions.filter(Boolean).length;
+  const { bias, logSumExp, sampler } = options;
+  const rescores = estimator.kind !== "dense";
+  const survivorsAndResults = 3;
+  const tokensAndRows = rescores ? 2 + has(bias) : 0;
+  // Candidates that might not fit into workgroup memory beside the rest of it count as a buffer.
+  const beside = 6 * 1024;
+  const chosen = has(candidates * 8 + beside > budgetOf(profile).workgroupBytes);
+  const sampling = has(sampler) + has(sampler === "multinomial");
+  return survivorsAndResults + tokensAndRows + chosen + has(logSumExp) + sampling;
 }

@@ -15,6 +15,10 @@ export type Stage =
   | { readonly op: "rescore" }
   /** The k best exact scores, in order. */
   | { readonly op: "topk" }
+  /** The logarithm of the sum of exp(value). */
+  | { readonly op: "logSumExp" }
+  /** One of the results. */
+  | { readonly op: "sample" }
   /** Whether the k-th of them is above everything that was dropped. */
   | { readonly op: "certify" }
   /** For the tokens where it is not, all over again: which they are, the exact scores of all rows, the k best. */
@@ -37,6 +41,8 @@ export function lower(layer: CheckedLayer): readonly Stage[] {
   // Dense scores are exact already.
   if (estimator.kind !== "dense") stages.push({ op: "rescore" });
   stages.push({ op: "topk" });
+  if (layer.options.logSumExp) stages.push({ op: "logSumExp" });
+  if (layer.options.sampler) stages.push({ op: "sample" });
   if (layer.certify !== "off") stages.push({ op: "certify" });
   if (layer.certify === "fallback") {
     for (const part of ["plan", "score", "topk"] as const) stages.push({ op: "fallback", part });

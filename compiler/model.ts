@@ -2,7 +2,7 @@
 
 import type { Certify, Dtype } from "../dsl/index.ts";
 import type { CodeBits } from "../runtime/pack/code-format.ts";
-import type { FfnPlan, GroupPlan } from "../runtime/plan.ts";
+import type { FfnPlan, GroupPlan, SoftmaxOptionsPlan } from "../runtime/plan.ts";
 import type { ScalarFunction } from "../runtime/scalar.ts";
 
 export interface CheckedModel {
@@ -29,6 +29,7 @@ export interface CheckedScored {
   readonly batch: number;
   /** Whether the dense path is taken where it reads fewer bytes. */
   readonly crossover: "dense" | "ignore";
+  readonly options: SoftmaxOptionsPlan;
 }
 
 export interface CheckedSoftmax extends CheckedScored {

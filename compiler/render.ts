@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
 import type { KernelPlan, Target } from "../runtime/plan.ts";
 import { parameterOf, sharedVariableOf } from "./cuda-declarations.ts";
+import { withOptions } from "./render/options.ts";
 import { scalarsToCuda } from "./scalar/cuda.ts";
 import { scalarsToWgsl } from "./scalar/wgsl.ts";
 
@@ -28,7 +29,7 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
   const source = cached.get(place.target)!(kernel.template)({
     ...place,
     ...constants,
-    ...choices,
+    ...withOptions(choices),
     kernel: { name: kernel.name },
     name: kernel.name,
     workgroupSize: kernel.workgroupSize,

@@ -55,6 +55,7 @@ export function tile(layer: CheckedLayer): LayerPlan {
     k,
     candidates,
     batch,
+    ...layer.options,
     estimator,
     selection,
     tiling,
@@ -163,10 +164,12 @@ function planTensors(
     layer.kind === "ffn" || estimator.kind === "dense"
       ? bundles
       : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])];
+  // Row by row, for the rows that are scored and for those that are recomputed alike.
+  const bias = layer.options.bias === undefined ? [] : [tensor("bias", "F32", [layer.rows])];
   const matrix = matrixOf(estimator);
   const basis = planBasis(layer, tensor);
   if (matrix.kind === "dense") {
-    return [...basis, tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...exact];
+    return [...basis, tensor("weights", "U32", [buckets, tiles, steps, lanes, stepWords]), ...exact, ...bias];
   }
   const { main, low } = codeFormat(matrix.bits);
   const scales =
@@ -179,6 +182,7 @@ function planTensors(
     tensor("row_scales", "F32", [buckets, tiles, lanes]),
     ...(layer.certify === "off" ? [] : [tensor("bounds", "F32", [buckets, tiles, lanes, 2])]),
     ...exact,
+    ...bias,
   ];
 }
 

@@ -26,4 +26,12 @@ export {
   softmax,
 } from "./layers.ts";
 export { defineModel, type Model, type ModelOptions } from "./model.ts";
+export {
+  type Greedy,
+  greedy,
+  type Multinomial,
+  type MultinomialOptions,
+  multinomial,
+  type Sampler,
+} from "./samplers.ts";
 export { type Exact, exact, type Selector, type TwoStage, type TwoStageOptions, twoStage } from "./selectors.ts";

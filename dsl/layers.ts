@@ -2,6 +2,7 @@
 
 import { type Built, builder } from "./built.ts";
 import type { Estimator } from "./estimators.ts";
+import type { Sampler } from "./samplers.ts";
 import type { Selector } from "./selectors.ts";
 
 /** Element type of the exact weights, as they lie in the weights file. */
@@ -38,6 +39,21 @@ export interface SoftmaxOptions {
    * (default) scores every row exactly instead, `"ignore"` keeps the estimator.
    */
   readonly crossover?: "dense" | "ignore";
+  /** Name of a `[rows]` tensor of the same dtype in the weights file, which is added to the scores. */
+  readonly bias?: string;
+  /** Takes an input that says which rows are allowed; others are never returned. Default false. */
+  readonly mask?: boolean;
+  /** Values are divided by it, above 0. It changes no order. Default 1. */
+  readonly temperature?: number;
+  /** Also returns the logarithm of the sum of exp(value) over the rows, per token. Default false. */
+  readonly logSumExp?: boolean;
+  /**
+   * What rows that are no candidates add to `logSumExp`: nothing (`"drop"`, default), or what they are estimated to be
+   * (`"estimate"`). With `dense()` all rows count, exactly.
+   */
+  readonly tail?: "drop" | "estimate";
+  /** Also returns one row per token, drawn from its results. */
+  readonly sample?: Sampler;
 }
 
 /** A function of one number that a kernel can compute: arithmetic, comparisons, conditions, constants and `Math`. */

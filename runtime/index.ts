@@ -2,7 +2,8 @@
 // Node; `hirec/runtime/node` adds files and devices there.
 
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
-export type { FfnResult, LayerResult, SoftmaxResult, WeightSource } from "./layer.ts";
+export type { SoftmaxInputs } from "./inputs.ts";
+export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
 export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
 export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";

@@ -7,10 +7,14 @@ import type { LayerPlan, TensorPlan } from "./plan.ts";
 export interface SoftmaxResult {
   /** `[tokens, k]`; 0xFFFFFFFF where a token has fewer than `k` rows. */
   readonly indices: Uint32Array;
-  /** `[tokens, k]` exact scores; -Infinity where a token has fewer than `k` rows. */
+  /** `[tokens, k]` exact scores, divided by the temperature; -Infinity where a token has fewer than `k` rows. */
   readonly values: Float32Array | Float64Array;
   /** `[tokens]`: 1 where no row was missed, without recomputing; absent when the layer is not certified. */
   readonly certified?: Uint8Array;
+  /** `[tokens]` log of the sum of exp(value), of a layer with logSumExp. */
+  readonly lse?: Float32Array | Float64Array;
+  /** `[tokens]` one row of each token's results, of a layer with a sampler; 0xFFFFFFFF where no row is allowed. */
+  readonly sampled?: Uint32Array;
 }
 
 /** What a feed-forward makes of each token. */
@@ -22,6 +26,9 @@ export interface FfnResult {
 }
 
 export type LayerResult = SoftmaxResult | FfnResult;
+
+/** The index of no row, in the places of results that no row takes. */
+export const NO_ROW = 0xffff_ffff;
 
 /** Bytes of a packed tensor, asked for one tensor at a time. */
 export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array;

@@ -27,7 +27,7 @@ export interface Plan {
 export type LayerPlan = SoftmaxPlan | FfnPlan;
 
 /** What every layer has whose rows are scored with a cheap copy: the part that the scoring kernels work from. */
-export interface ScoredPlan {
+export interface ScoredPlan extends SoftmaxOptionsPlan {
   readonly inputs: number;
   /** Rows that are scored: those of an output head, or the neurons of a feed-forward. */
   readonly rows: number;
@@ -81,6 +81,22 @@ export interface GroupPlan {
   readonly common: number;
   /** What orders groups: the largest of their neurons' pre-activations, their sum, the sum of their squares, or the sum of a function of each. */
   readonly score: "max" | "sum" | "l2" | ScalarFunction;
+}
+
+/** What an output head does beyond its k best scores; each is absent when the layer does without. */
+export interface SoftmaxOptionsPlan {
+  /** Name of the `[rows]` tensor in the weights file that is added to the scores. */
+  readonly bias?: string;
+  /** Whether rows may be forbidden when the layer runs. */
+  readonly mask?: true;
+  /** Values are divided by it; absent when it is 1. */
+  readonly temperature?: number;
+  /** Whose values the log-sum-exp adds up: all rows exactly, the candidates, or those and the estimates of the others. */
+  readonly logSumExp?: "all" | "candidates" | "estimates";
+  readonly sampler?: "greedy" | "multinomial";
+  /** Results from which the multinomial sampler draws, and the share of their probability that it cuts them at. */
+  readonly topK?: number;
+  readonly topP?: number;
 }
 
 export type EstimatorPlan =
@@ -161,6 +177,7 @@ export interface TensorPlan {
     | "basis"
     | "basis_scales"
     | "exact"
+    | "bias"
     | "bundles";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];

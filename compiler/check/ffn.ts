@@ -65,7 +65,17 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
   }
   return {
     ...{ kind: "ffn", name, inputs, rows, outputs, dtype, gated, weights, group },
-    ...{ activation: activation!, estimator: estimator!, k, candidates, select, certify: "off", batch, crossover },
+    ...{
+      activation: activation!,
+      estimator: estimator!,
+      k,
+      candidates,
+      select,
+      certify: "off",
+      batch,
+      crossover,
+      options: {},
+    },
   };
 }
 

@@ -19,6 +19,8 @@ const BUILDERS: ReadonlyMap<string, number> = new Map([
   ["dense", 1],
   ["exact", 1],
   ["twoStage", 1],
+  ["greedy", 1],
+  ["multinomial", 1],
 ]);
 
 /** Where one builder call stands. */

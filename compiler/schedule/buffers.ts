@@ -14,6 +14,10 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
   const { batch, inputs, candidates, selection, tensors } = layer;
   return [
     { name: "x", role: "input", bytes: batch * inputs * 4 },
+    ...(layer.mask
+      ? [{ name: "mask", role: "input" as const, bytes: maskWords(layer) * 4, shared: true as const }]
+      : []),
+    ...(layer.sampler === "multinomial" ? [{ name: "uniforms", role: "input" as const, bytes: batch * 4 }] : []),
     ...tensors.map(({ role, bytes }): BufferPlan => {
       const slices = sliceBytes(slicesOf(layer, role, profile), bytes);
       return { name: role, role: "weight", bytes, ...(slices.length > 1 && { slices }) };
@@ -25,7 +29,11 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
     },
     { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(scoredView(layer)) * 16 },
     { name: "largest", role: "scratch", bytes: batch * 4 },
-    { name: "survivors", role: "scratch", bytes: batch * selection.buckets * selection.keep * 8 },
+    {
+      name: "survivors",
+      role: "scratch",
+      bytes: batch * selection.buckets * (selection.keep + Number(hasTail(layer))) * 8,
+    },
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
     ...planOutputs(layer, profile),
   ];
@@ -44,6 +52,9 @@ function planOutputs(layer: LayerPlan, profile: Profile): BufferPlan[] {
     return [
       { name: "indices", role: "output", bytes: batch * k * 4 },
       { name: "values", role: "output", bytes: batch * k * 4 },
+      ...(hasTail(layer) ? [{ name: "tail", role: "scratch" as const, bytes: batch * 8 }] : []),
+      ...(layer.logSumExp ? [{ name: "lse", role: "output" as const, bytes: batch * 4 }] : []),
+      ...(layer.sampler ? [{ name: "sampled", role: "output" as const, bytes: batch * 4 }] : []),
       ...certificateBuffers(layer, profile),
     ];
   }
@@ -54,6 +65,36 @@ function planOutputs(layer: LayerPlan, profile: Profile): BufferPlan[] {
     { name: "output", role: "output", bytes: batch * layer.outputs * 4 },
     { name: "groups", role: "output", bytes: batch * k * 4 },
   ];
+}
+
+/** Whether rows that are no candidates count in the log-sum-exp. */
+export function hasTail({ logSumExp }: ScoredPlan): boolean {
+  return logSumExp === "all" || logSumExp === "estimates";
+}
+
+/**
+ * Whether int8 scores are multiplied with the token's scale: where something besides their order matters. Otherwise they
+ * are not, because it changes no order within a token.
+ */
+export function hasTokenScale({ estimator, bias, logSumExp }: ScoredPlan): boolean {
+  return (
+    estimator.kind === "quantized" &&
+    estimator.activations === "int8" &&
+    (bias !== undefined || logSumExp === "estimates")
+  );
+}
+
+/** u32 words of the mask, a bit per row. */
+export function maskWords({ rows }: Pick<ScoredPlan, "rows">): number {
+  return Math.ceil(rows / 32);
+}
+
+export function maskBinding(layer: ScoredPlan): BindingPlan {
+  return binding("mask", "read", "array<u32>", `[${maskWords(layer)}] bit r mod 32 of word r / 32: row r is allowed`);
+}
+
+export function biasBinding({ rows }: ScoredPlan): BindingPlan {
+  return binding("bias", "read", "array<f32>", `[${rows}] added to the scores`);
 }
 
 /** 16-byte chunks of a token's int8 codes. */
@@ -142,9 +183,21 @@ export function exactBinding({ tensors, dtype }: ScoredPlan): BindingPlan {
   return binding("exact", "read", "array<vec4<u32>>", `[${shape.join(", ")}] ${dtype} weights, row by row`);
 }
 
-export function survivorsBinding({ batch, selection }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {
-  const shape = `[${batch}, ${selection.buckets}, ${selection.keep}]`;
-  return binding("survivors", access, "array<vec2<u32>>", `${shape} token, bucket, rank: key and row`);
+export function survivorsBinding(layer: ScoredPlan, access: BindingPlan["access"]): BindingPlan {
+  const { selection } = layer;
+  const shape = `[${layer.batch}, ${selection.buckets}, ${selection.keep}]`;
+  const tails = hasTail(layer) ? `, then [${layer.batch}, ${selection.buckets}] the tails of the buckets` : "";
+  return binding("survivors", access, "array<vec2<u32>>", `${shape} token, bucket, rank: key and row${tails}`);
+}
+
+export function tailBinding({ batch }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {
+  return binding("tail", access, "array<vec2<u32>>", `[${batch}] the sum of exp over the rows that are no candidates`);
+}
+
+export function samplerBindings({ batch, sampler }: ScoredPlan): BindingPlan[] {
+  const uniforms = binding("uniforms", "read", "array<f32>", `[${batch}] uniform numbers in [0, 1)`);
+  const sampled = binding("sampled", "read_write", "array<u32>", `[${batch}] a row of the results each`);
+  return sampler === "multinomial" ? [uniforms, sampled] : [sampled];
 }
 
 export function chosenBinding({ batch, candidates }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {

@@ -11,7 +11,9 @@ import type { Profile } from "../profiles.ts";
  * one block per token, so its registers are free. To be measured on a GPU.
  */
 function blocksPerMultiprocessor({ template }: FusedKernel, { choices }: KernelParts): number {
+  // The sums of the tail take two more for each token.
   if (template !== "score_select") return 1;
+  if (choices.tail) return 4;
   return choices.quantizesHere || choices.staged ? 8 : 4;
 }
 
@@ -80,6 +82,19 @@ export function alignedBytes(bytes: number): number {
 
 export function array(name: string, element: string, count: number, bytes: number): WorkgroupVariable {
   return { name, type: `array<${element}, ${count}>`, bytes: count * bytes };
+}
+
+/** Of the choices that only some layers know, those that a layer makes; absent is false. */
+export function made(choices: Readonly<Record<string, boolean | undefined>>): Readonly<Record<string, true>> {
+  return Object.fromEntries(Object.keys(choices).flatMap((name) => (choices[name] ? [[name, true as const]] : [])));
+}
+
+export function temperatureOf({ temperature }: ScoredPlan): Readonly<Record<string, number>> {
+  return temperature === undefined ? {} : { TEMPERATURE: temperature };
+}
+
+export function samplerConstants({ topK, topP }: ScoredPlan): Readonly<Record<string, number>> {
+  return topK === undefined || topP === undefined ? {} : { TOP_K: topK, TOP_P: topP };
 }
 
 export function dtypeChoices({ dtype }: ScoredPlan) {

@@ -11,6 +11,7 @@ import { scheduleProject } from "./project.ts";
 import { scheduleQuantize } from "./quantize.ts";
 import { scheduleReduce } from "./reduce.ts";
 import { scheduleRescoreTopk } from "./rescore-topk.ts";
+import { scheduleSample } from "./sample.ts";
 import { scheduleScoreSelect } from "./score-select.ts";
 
 const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) => KernelPlan>> = {
@@ -23,6 +24,7 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
   // Only a feed-forward has these.
   gather: (context) => scheduleGather(context as Context<FfnPlan>),
   reduce: (context) => scheduleReduce(context as Context<FfnPlan>),
+  sample: scheduleSample,
 };
 
 /** Schedules one fused kernel. */

@@ -53,7 +53,7 @@ export function limitProblems(
     const needs = [
       { what: words.workgroupBytes, used: each.workgroupBytes, most: budget.workgroupBytes },
       { what: words.workgroupSize, used: each.workgroupSize, most: budget.workgroupSize },
-      { what: words.bindings, used: each.bindings.length, most: budget.bindings },
+      { what: words.bindings, used: storageBuffers(each), most: budget.bindings },
       {
         what: words.workgroups,
         used: Math.max(...each.launches.flatMap(({ workgroups }) => workgroups)),
@@ -70,6 +70,11 @@ export function limitProblems(
     }
   }
   return problems;
+}
+
+/** Uniforms have a limit of their own, which none comes near. */
+function storageBuffers({ bindings }: KernelPlan): number {
+  return bindings.filter(({ access }) => access !== "uniform").length;
 }
 
 /** The largest magnitude that an integer score can reach, on the way too: codes are the upper bits of a byte until a group ends. */

@@ -4,9 +4,29 @@ import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { Stage } from "../lower.ts";
 import { exactStride } from "../padding.ts";
 import { budgetOf, type Profile } from "../profiles.ts";
-import { binding, exactBinding, inputBinding, survivorsBinding } from "./buffers.ts";
+import {
+  biasBinding,
+  binding,
+  exactBinding,
+  hasTail,
+  inputBinding,
+  samplerBindings,
+  survivorsBinding,
+  tailBinding,
+} from "./buffers.ts";
 import { droppedBinding, exactSurvivors, failedBinding, STEP } from "./certificate.ts";
-import { alignedBytes, array, type Context, dtypeChoices, kernel, variable, type WorkgroupVariable } from "./kernel.ts";
+import {
+  alignedBytes,
+  array,
+  type Context,
+  dtypeChoices,
+  kernel,
+  made,
+  samplerConstants,
+  temperatureOf,
+  variable,
+  type WorkgroupVariable,
+} from "./kernel.ts";
 import { launchesOf, rowSlices } from "./slices.ts";
 
 /** Invocations of the workgroup behind the survivors: one per bin of its 8-bit radix histogram. */
@@ -43,6 +63,13 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const slices = rowSlices(layer, profile);
   const sliced = rescores && slices.each < slices.total;
 
+  const tail = hasTail(layer);
+  const selectsTail = tail && selects;
+  const addsUp = ranks && layer.logSumExp !== undefined;
+  const samples = has("sample");
+  const multinomial = samples && layer.sampler === "multinomial";
+  const finishes = layer.temperature !== undefined && (ranks || selectsTail);
+
   const variables: WorkgroupVariable[] = [];
   if (selects) {
     variables.push(
@@ -57,6 +84,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (drops) variables.push(variable("dropped_key", "atomic<u32>", 4));
   if (certifies) variables.push(variable("kth_key", "u32", 4));
   if (bounded) variables.push(variable("largest_of_token", "atomic<u32>", 4));
+  if (selectsTail || addsUp) variables.push(array("sums", "vec2<u32>", RESCORE_LANES, 8));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
   const fits = taken + alignedBytes(candidates * 8) <= budgetOf(profile).workgroupBytes;
   // Kernels that share the candidates meet in device memory.
@@ -72,8 +100,9 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   else if (selects) bindings.push(survivorsBinding(layer, "read"));
   if (rescores || bounded) bindings.push(inputBinding(layer));
   if (rescores) bindings.push(exactBinding(layer));
+  if (rescores && layer.bias !== undefined) bindings.push(biasBinding(layer));
   if (!chosenInWorkgroup) {
-    const access = selects || rescores ? "read_write" : "read";
+    const access = selects || rescores || addsUp ? "read_write" : "read";
     bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
   }
   if (places) {
@@ -83,6 +112,9 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   // Kernels that do not share workgroup memory pass it on.
   const passesDropped = drops !== certifies && layer.certificate !== undefined && !fallback && (selects || ranks);
   if (passesDropped) bindings.push(droppedBinding(layer, drops ? "read_write" : "read"));
+  if (tail && (selects || ranks) && !(selects && ranks)) {
+    bindings.push(tailBinding(layer, selects ? "read_write" : "read"));
+  }
   if (ranks) {
     bindings.push(
       binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
@@ -90,6 +122,8 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
     );
   }
   if (certifies) bindings.push(binding("certified", "read_write", "array<u32>", `[${batch}] 1 when no row was missed`));
+  if (addsUp) bindings.push(binding("lse", "read_write", "array<f32>", `[${batch}] log of the sum of exp(value)`));
+  if (samples) bindings.push(...samplerBindings(layer));
   if (sliced) bindings.push(binding("first_row", "uniform", "u32", "of the slice of this launch"));
   const rowQuads = exactStride(layer) / 4;
   return kernel(context, {
@@ -108,8 +142,12 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ...(selects && { SURVIVORS: exactlyScored?.perToken ?? selection.buckets * selection.keep }),
       ...(drops && { KEEP: selection.keep, BUCKETS: selection.buckets, ROWS: layer.rows }),
       ...(bounded && { INPUTS: inputs, ...(int8 && { STEP }) }),
+      ...(selectsTail && { BATCH: batch, BUCKETS: selection.buckets }),
       ...(ranks && { K: k }),
       ...(layer.kind === "ffn" && { GROUP_COUNT: layer.group.count, COMMON: layer.group.common }),
+      ...(addsUp && { CANDIDATES_PER_LANE: Math.ceil(candidates / RESCORE_LANES) }),
+      ...(finishes && temperatureOf(layer)),
+      ...(multinomial && samplerConstants(layer)),
       ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
         INPUTS: inputs,
@@ -135,6 +173,15 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       chosenInWorkgroup,
       guarded: inputs < rowQuads * 4,
       ...dtypeChoices(layer),
+      ...made({
+        biased: rescores && layer.bias !== undefined,
+        masked: layer.mask,
+        tail: tail && (selects || ranks),
+        finishes,
+        logSumExp: addsUp,
+        samples,
+        multinomial,
+      }),
     },
   });
 }

@@ -5,8 +5,12 @@ import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
 import { scoredView } from "../scored-view.ts";
 import {
+  biasBinding,
   binding,
+  hasTail,
+  hasTokenScale,
   largest,
+  maskBinding,
   scoredBindings,
   scoredInput,
   scoreQuads,
@@ -17,7 +21,16 @@ import {
 } from "./buffers.ts";
 import { certificateConstants } from "./certificate.ts";
 import { groupConstants, groupScore } from "./groups.ts";
-import { alignedBytes, array, type Context, dtypeChoices, kernel, type WorkgroupVariable } from "./kernel.ts";
+import {
+  alignedBytes,
+  array,
+  type Context,
+  dtypeChoices,
+  kernel,
+  made,
+  temperatureOf,
+  type WorkgroupVariable,
+} from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
@@ -31,8 +44,10 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const bounded = quantized && layer.certificate !== undefined;
   const normsHere = bounded && (quantizesHere || !int8);
 
+  const tail = hasTail(layer);
   const variables: WorkgroupVariable[] = [array("tile_keys", "u32", tiling.lanes, 4)];
-  let free = budgetOf(profile).workgroupBytes - tiling.lanes * 4;
+  if (tail) variables.push(array("sums", "vec2<u32>", tiling.lanes, 8));
+  let free = budgetOf(profile).workgroupBytes - variables.reduce((sum, { bytes }) => sum + bytes, 0);
   /** Adds a variable when there is room for it, and says whether there was. */
   const place = (name: string, element: string, count: number, bytes: number): boolean => {
     const taken = alignedBytes(count * bytes);
@@ -56,7 +71,10 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const bindings: BindingPlan[] = [];
   if (int8 && quantizedBefore) bindings.push(tokenCodes(layer), bounded ? tokenNorms(layer) : largest(layer));
   else bindings.push(scoredInput(context.layer));
-  bindings.push(...scoredBindings(layer), survivorsBinding(layer, "read_write"));
+  bindings.push(...scoredBindings(layer));
+  if (layer.bias !== undefined) bindings.push(biasBinding(layer));
+  if (layer.mask) bindings.push(maskBinding(layer));
+  bindings.push(survivorsBinding(layer, "read_write"));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
   const sliced = launches.length > 1;
   if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
@@ -90,6 +108,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         }),
       ...(bounded && certificateConstants(layer)),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
+      ...(tail && temperatureOf(layer)),
       ...(quantized &&
         estimator.groups > 1 && {
           GROUPS: estimator.groups,
@@ -119,6 +138,13 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       odd: format?.odd === true,
       grouped: quantized && estimator.groups > 1,
       wholeWords: quantized && estimator.groups % 4 === 0,
+      ...made({
+        biased: layer.bias !== undefined,
+        masked: layer.mask,
+        tokenScale: hasTokenScale(layer),
+        tail,
+        finishes: tail && layer.temperature !== undefined,
+      }),
       ...dtypeChoices(layer),
     },
     ...(score && { functions: score.functions }),

@@ -11,9 +11,9 @@ export interface Slices {
   readonly each: number;
 }
 
-/** Whether a tensor lies in buckets and tiles, for the scoring kernel. */
+/** Whether a tensor lies in buckets and tiles, for the scoring kernel; others lie row by row. */
 export function isTiled(role: TensorPlan["role"]): boolean {
-  return !["exact", "bundles", "basis", "basis_scales"].includes(role);
+  return !["exact", "bundles", "basis", "basis_scales", "bias"].includes(role);
 }
 
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */

@@ -17,12 +17,14 @@ export interface PackedTensor extends TensorPlan {
  * Builds every packed tensor of a layer.
  * @param onRow called after each row, for progress.
  * @param activations recorded inputs, which decide what an error costs; all alike without.
+ * @param bias `[rows]` numbers of the layer's dtype, for a layer that has one.
  */
 export function packLayer(
   plan: SoftmaxPlan,
   weights: WeightMatrix,
   onRow?: () => void,
   activations?: Activations,
+  bias?: Uint8Array,
 ): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
@@ -30,6 +32,7 @@ export function packLayer(
   const exact = plan.tensors.find(({ role }) => role === "exact");
   placeScored(plan, weights, data, activations, onRow);
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
+  if (plan.bias !== undefined) data.set("bias", asFloats(plan, bias!));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 
@@ -178,6 +181,15 @@ function stepPacker(bits: CodeBits): StepPacker {
     const byte = at + Math.floor(quad / quadsPerWord) * 4 + (column & 3);
     plane[byte] = plane[byte]! | ((code & (2 ** width - 1)) << (width * (quad % quadsPerWord)));
   }
+}
+
+/** The bias in f32. */
+function asFloats({ rows, dtype }: SoftmaxPlan, bytes: Uint8Array): Uint8Array {
+  const values = new Float32Array(rows);
+  rowReader({ rows: 1, inputs: rows, dtype, bytes })(0, values);
+  const floats = new DataView(new ArrayBuffer(rows * 4));
+  values.forEach((value, row) => void floats.setFloat32(row * 4, value, true));
+  return new Uint8Array(floats.buffer);
 }
 
 /** The exact rows, each padded with zeros to `stride` elements; the same bytes when nothing is to be padded. */

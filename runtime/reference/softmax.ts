@@ -2,19 +2,22 @@
 // (`--device reference`). It reads packed tensors by the layout that the plan states, and shares no code with the packer
 // or the kernels.
 
-import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
+import { checkInputs, type SoftmaxInputs } from "../inputs.ts";
+import { NO_ROW, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
 import { isCertified } from "./certificate.ts";
 import { estimateRows, locate } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { settled, sortRows } from "./order.ts";
+import { drawnRank, logSumExp } from "./sampling.ts";
+import { scoredRows } from "./scored.ts";
 
 export interface ReferenceSoftmax {
   readonly plan: SoftmaxPlan;
   /** @param x `[tokens, inputs]`. */
-  run(x: Float32Array): Promise<SoftmaxResult & { readonly values: Float64Array }>;
-  /** What the stages before the exact scores do with one token, `[inputs]`. */
-  select(x: Float32Array): Selection;
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<SoftmaxResult & { readonly values: Float64Array }>;
+  /** What the stages before the exact scores do with one token, `[inputs]`, and the rows that are allowed. */
+  select(x: Float32Array, mask?: Uint8Array): Selection;
   /** The float64 scores of every row, `[rows]`, from the exact weights. */
   exactScores(x: Float32Array): Float64Array;
 }
@@ -42,15 +45,22 @@ export async function createReferenceSoftmax(
   }
   const exactRow = readExactRows(plan, data);
   const estimate = plan.estimator.kind === "dense" ? dotRows(plan, exactRow) : estimateRows(plan, data);
-  const score = dotRows(plan, exactRow);
+  const bias = plan.bias === undefined ? undefined : readBias(data.get("bias")!, plan.rows);
+  const dots = dotRows(plan, exactRow);
+  const score = (x: Float32Array, only?: readonly number[]) => {
+    const scores = dots(x, only);
+    return bias ? scores.map((sum, row) => sum + bias[row]!) : scores;
+  };
 
-  const select = (x: Float32Array) => {
-    const estimates = estimate(x);
+  const select = (x: Float32Array, mask?: Uint8Array) => {
+    const estimates = scoredRows(plan, estimate(x), x, bias);
     const survivors: number[] = [];
     const lastOfCutBuckets: number[] = [];
     for (let bucket = 0; bucket < plan.selection.buckets; bucket++) {
       const members: number[] = [];
-      for (let row = bucket; row < plan.rows; row += plan.selection.buckets) members.push(row);
+      for (let row = bucket; row < plan.rows; row += plan.selection.buckets) {
+        if (mask?.[row] !== 0) members.push(row);
+      }
       const { keep } = plan.selection;
       survivors.push(...sortRows(members, estimates).slice(0, keep));
       if (members.length > keep) lastOfCutBuckets.push(members[keep - 1]!);
@@ -65,14 +75,18 @@ export async function createReferenceSoftmax(
     plan,
     select,
     exactScores: (x) => score(x),
-    run: async (x) => {
+    run: async (x, inputs = {}) => {
       const tokens = tokenCount(name, plan, x);
-      const indices = new Uint32Array(tokens * plan.k);
-      const values = new Float64Array(tokens * plan.k);
+      checkInputs(name, plan, tokens, inputs);
+      const indices = new Uint32Array(tokens * plan.k).fill(NO_ROW);
+      const values = new Float64Array(tokens * plan.k).fill(Number.NEGATIVE_INFINITY);
       const certified = plan.certificate && new Uint8Array(tokens);
+      const lse = new Float64Array(tokens);
+      const sampled = new Uint32Array(tokens);
+      const finalValue = (score: number) => settled(settled(score) / (plan.temperature ?? 1));
       for (let token = 0; token < tokens; token++) {
         const one = x.subarray(token * plan.inputs, (token + 1) * plan.inputs);
-        const { candidates, dropped } = select(one);
+        const { candidates, estimates, dropped } = select(one, inputs.mask);
         let scores = score(one, candidates);
         let ranked = sortRows([...candidates], scores);
         if (certified) certified[token] = Number(isCertified(plan, one, scores[ranked[plan.k - 1]!]!, dropped));
@@ -82,12 +96,27 @@ export async function createReferenceSoftmax(
         }
         ranked.slice(0, plan.k).forEach((row, rank) => {
           indices[token * plan.k + rank] = row;
-          values[token * plan.k + rank] = settled(scores[row]!);
+          values[token * plan.k + rank] = finalValue(scores[row]!);
         });
+        const chosen = new Set(candidates);
+        const isTail = (row: number) => plan.logSumExp !== "candidates" && inputs.mask?.[row] !== 0 && !chosen.has(row);
+        const tail = [...estimates.keys()].filter(isTail).map((row) => finalValue(estimates[row]!));
+        if (plan.logSumExp) lse[token] = logSumExp([...candidates.map((row) => finalValue(scores[row]!)), ...tail]);
+        const results = values.subarray(token * plan.k, (token + 1) * plan.k);
+        sampled[token] = indices[token * plan.k + drawnRank(plan, results, inputs.uniforms?.[token] ?? 0)]!;
       }
-      return { indices, values, ...(certified && { certified }) };
+      return {
+        ...{ indices, values },
+        ...(certified && { certified }),
+        ...(plan.logSumExp && { lse }),
+        ...(plan.sampler && { sampled }),
+      };
     },
   };
+}
+
+function readBias(view: DataView, rows: number): Float32Array {
+  return Float32Array.from({ length: rows }, (_, row) => view.getFloat32(row * 4, true));
 }
 
 /** Reads the exact weights of a row, `[inputs]`, into `into`. */

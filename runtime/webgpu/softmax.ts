@@ -1,6 +1,7 @@
 // A softmax layer on a WebGPU device.
 
-import type { SoftmaxResult, WeightSource } from "../layer.ts";
+import { checkInputs, maskBits, type SoftmaxInputs } from "../inputs.ts";
+import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { LayerProgram, SoftmaxPlan } from "../plan.ts";
 import { createDeviceLayer } from "./device-layer.ts";
 
@@ -14,6 +15,14 @@ export interface SoftmaxBuffers {
   readonly values: GPUBuffer;
   /** u32 `[batch]`, 1 where no row was missed; usage STORAGE. Only for a layer that is certified. */
   readonly certified?: GPUBuffer;
+  /** Of a layer with a mask: bit r mod 32 of u32 r / 32 says whether row r may be returned; usage STORAGE. */
+  readonly mask?: GPUBuffer;
+  /** Of a layer with a multinomial sampler: f32 `[batch]` in [0, 1); usage STORAGE. */
+  readonly uniforms?: GPUBuffer;
+  /** Of a layer with logSumExp: f32 `[batch]`; usage STORAGE. */
+  readonly lse?: GPUBuffer;
+  /** Of a layer with a sampler: u32 `[batch]`; usage STORAGE. */
+  readonly sampled?: GPUBuffer;
 }
 
 export interface GpuSoftmax {
@@ -29,7 +38,7 @@ export interface GpuSoftmax {
    * @param x `[tokens, inputs]`.
    * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
    */
-  run(x: Float32Array): Promise<SoftmaxResult>;
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<SoftmaxResult>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -48,12 +57,19 @@ export async function createGpuSoftmax(
     kind: plan.kind,
     plan,
     encode: (encoder, buffers) => encode(encoder, { ...buffers }),
-    run: async (x) => {
-      const { indices, values, certified } = await run({ x });
+    run: async (x, inputs = {}) => {
+      checkInputs(name, plan, tokenCount(name, plan, x), inputs);
+      const { indices, values, certified, lse, sampled } = await run({
+        x,
+        ...(plan.mask && { mask: maskBits(plan.rows, inputs.mask) }),
+        ...(inputs.uniforms && { uniforms: inputs.uniforms }),
+      });
       return {
         indices: new Uint32Array(indices!),
         values: new Float32Array(values!),
         ...(certified && { certified: Uint8Array.from(new Uint32Array(certified)) }),
+        ...(lse && { lse: new Float32Array(lse) }),
+        ...(sampled && { sampled: new Uint32Array(sampled) }),
       };
     },
     destroy,

@@ -44,8 +44,11 @@ export function compileLayers(layers: Readonly<Record<string, SoftmaxCase["layer
 }
 
 /** The packed tensors of one layer. */
-export function packed(layer: SoftmaxPlan, { weightBytes }: Pick<CaseData, "weightBytes">): WeightSource {
+export function packed(
+  layer: SoftmaxPlan,
+  { weightBytes, biasBytes }: Pick<CaseData, "weightBytes" | "biasBytes">,
+): WeightSource {
   const { rows, inputs, dtype } = layer;
-  const tensors = packLayer(layer, { rows, inputs, dtype, bytes: weightBytes });
+  const tensors = packLayer(layer, { rows, inputs, dtype, bytes: weightBytes }, undefined, undefined, biasBytes);
   return ({ name }) => tensors.find((tensor) => tensor.name === name)!.data;
 }

@@ -41,7 +41,16 @@ export function judgeWhole(
   const survivors = expected.survivors.map((_, bucket) => all.filter((row) => row % selection.buckets === bucket));
   const best = all.slice(0, plan.k);
   // As if the exact scores had selected.
-  const selected = { exact, exactSlack, estimates: exact, estimateSlack: exactSlack, survivors, candidates: all, best };
+  const selected = {
+    exact,
+    exactSlack,
+    estimates: exact,
+    estimateSlack: exactSlack,
+    survivors,
+    candidates: all,
+    best,
+    options: expected.options,
+  };
   const problems = judge(comparison, { ...plan, candidates: plan.rows, selection }, selected, found);
   if (problems.length > 0) return problems;
   // The claim is stricter than what rounding allows the choice: no other row comes up to the last value.

@@ -1,12 +1,16 @@
 // Whether a backend's result for one token is right.
 
+import { NO_ROW } from "../../runtime/layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { ExpectedOptions } from "./option-oracle.ts";
 import { compare, type Expected, sorted } from "./oracle.ts";
 
 /** A backend's result for one token: `k` rows and their values. */
 export interface Found {
   readonly indices: ArrayLike<number>;
   readonly values: ArrayLike<number>;
+  readonly lse?: number;
+  readonly sampled?: number;
 }
 
 /**
@@ -15,27 +19,35 @@ export interface Found {
  * Exact scores need the very rows and values that are expected, unless estimates that were rounded decide. Rounded scores
  * may put rows in another order, but: every value is its row's score, values descend and ties go to the lower row, no row
  * occurs twice, every row could be a candidate, and no row is missing that is surely a candidate and surely better than
- * the worst that was returned.
+ * the worst that was returned. Where fewer than k rows are allowed, no row follows them, with value -infinity.
  */
-export function judge(
-  comparison: "exact" | "rounded",
-  plan: SoftmaxPlan,
-  expected: Expected,
-  { indices, values }: Found,
-): string[] {
-  if (indices.length !== plan.k || values.length !== plan.k) return [`${indices.length} results instead of ${plan.k}`];
+export function judge(comparison: "exact" | "rounded", plan: SoftmaxPlan, expected: Expected, found: Found): string[] {
+  if (found.indices.length !== plan.k || found.values.length !== plan.k) {
+    return [`${found.indices.length} results instead of ${plan.k}`];
+  }
+  const best = expected.best.filter((row) => row !== NO_ROW);
   const valueSlack = comparison === "exact" ? () => 0 : (row: number) => expected.exactSlack[row]!;
-  const rows = Array.from(indices);
+  const rows = Array.from(found.indices).slice(0, best.length);
+  const values = Array.from(found.values).slice(0, best.length);
   const problems = [
     ...wrongRows(plan, rows),
-    ...wrongValues(expected, rows, Array.from(values), valueSlack),
-    ...wrongOrder(rows, Array.from(values)),
+    ...wrongValues(plan, expected, rows, values, valueSlack),
+    ...wrongOrder(plan, rows, values),
+    ...wrongEnd(best.length, found),
+    ...wrongOptions(plan, expected.options, found),
   ];
-  if (problems.length > 0) return problems;
+  if (problems.length > 0 || rows.length === 0) return problems;
   if (comparison === "exact" && estimatesDecideAlike(plan, expected)) {
-    return String(rows) === String(expected.best) ? [] : [`rows ${rows} instead of ${expected.best}`];
+    return String(rows) === String(best) ? [] : [`rows ${rows} instead of ${best}`];
   }
   return wrongChoice(plan, expected, rows, valueSlack);
+}
+
+/** Whether places that no row takes say so. */
+function wrongEnd(count: number, { indices, values }: Found): string[] {
+  const places = Array.from(indices).map((row, place) => ({ place, row, value: values[place]! }));
+  const wrong = places.slice(count).filter(({ row, value }) => row !== NO_ROW || value !== Number.NEGATIVE_INFINITY);
+  return wrong.map(({ place, row, value }) => `place ${place} has row ${row} with value ${value}, and should be empty`);
 }
 
 function wrongRows({ rows: count }: SoftmaxPlan, rows: readonly number[]): string[] {
@@ -45,29 +57,54 @@ function wrongRows({ rows: count }: SoftmaxPlan, rows: readonly number[]): strin
 }
 
 function wrongValues(
+  { temperature = 1 }: SoftmaxPlan,
   { exact }: Expected,
   rows: readonly number[],
   values: readonly number[],
   slack: (row: number) => number,
 ): string[] {
   return rows.flatMap((row, i) => {
-    const [value, wanted] = [values[i]!, exact[row]!];
-    const near = Math.abs(value - wanted) <= slack(row) || compare(value, wanted) === 0;
+    const [value, wanted] = [values[i]!, exact[row]! / temperature];
+    // Division may be off by 2.5 units (WGSL §15.7.4).
+    const rounding = temperature === 1 ? 0 : 3 * 2 ** -23 * Math.abs(wanted);
+    const near = Math.abs(value - wanted) <= slack(row) / temperature + rounding || compare(value, wanted) === 0;
     // Scores that equal 0 are returned as +0, whatever they were made of.
     return near && !Object.is(value, -0) ? [] : [`row ${row} has value ${value} instead of ${wanted}`];
   });
 }
 
-function wrongOrder(rows: readonly number[], values: readonly number[]): string[] {
+function wrongOrder({ temperature }: SoftmaxPlan, rows: readonly number[], values: readonly number[]): string[] {
   return rows.slice(1).flatMap((row, i) => {
     const order = compare(values[i]!, values[i + 1]!);
-    return order > 0 || (order === 0 && rows[i]! < row) ? [] : [`rows ${rows[i]} and ${row} are in the wrong order`];
+    // Different scores may have equal quotients.
+    const isTie = order === 0 && (rows[i]! < row || temperature !== undefined);
+    return order > 0 || isTie ? [] : [`rows ${rows[i]} and ${row} are in the wrong order`];
   });
+}
+
+/** Whether what the layer returns besides rows and values is right, given the rows. */
+function wrongOptions({ logSumExp, sampler }: SoftmaxPlan, expected: ExpectedOptions, found: Found): string[] {
+  const problems: string[] = [];
+  if ((found.lse !== undefined) !== (logSumExp !== undefined)) problems.push(`the log-sum-exp is ${found.lse}`);
+  if ((found.sampled !== undefined) !== (sampler !== undefined)) problems.push(`the sampled row is ${found.sampled}`);
+  if (found.lse !== undefined) {
+    const { lse, lseSlack } = expected;
+    const near = Math.abs(found.lse - lse) <= lseSlack || Object.is(found.lse, lse);
+    if (!near) problems.push(`the log-sum-exp is ${found.lse} instead of ${lse}`);
+  }
+  if (found.sampled !== undefined) {
+    const wanted = expected.drawnRanks.map((rank) => found.indices[rank]!);
+    if (!wanted.includes(found.sampled)) problems.push(`row ${found.sampled} is sampled instead of ${wanted}`);
+  }
+  return problems;
 }
 
 /** What selection works from; `rows` is the number of what is selected from. */
 export type Selecting = Pick<ScoredPlan, "estimator" | "candidates" | "rows" | "selection">;
-export type Chosen = Omit<Expected, "best" | "exactSlack">;
+export type Chosen = Omit<Expected, "best" | "exactSlack" | "options"> & {
+  /** All rows are allowed where nothing is said. */
+  readonly options?: Pick<ExpectedOptions, "allowed">;
+};
 
 /** Whether rounding the estimates could not change which rows are candidates: they are equal or well apart. */
 export function estimatesDecideAlike({ estimator, candidates, rows }: Selecting, expected: Chosen): boolean {
@@ -96,16 +133,19 @@ export function wrongChoice(
   const { keep, buckets } = plan.selection;
   const cuts = survivors.map((kept) => (kept.length < keep ? Number.NaN : estimates[kept.at(-1)!]!));
   const cut = estimates[candidates.at(-1)!]!;
-  const all = [...estimates.keys()];
+  const allowed = expected.options?.allowed ?? [...estimates.keys()];
+  const isAllowed = new Set(allowed);
   const isAbove = (row: number, threshold: number) => clearlyAbove(estimates[row]!, threshold, slack);
   const isBelow = (row: number, threshold: number) => clearlyAbove(threshold, estimates[row]!, slack);
-  const bucketIsWhole = (row: number) => Math.ceil((plan.rows - (row % buckets)) / buckets) <= keep;
+  const inBucket = new Map<number, number>();
+  for (const row of allowed) inBucket.set(row % buckets, (inBucket.get(row % buckets) ?? 0) + 1);
+  const bucketIsWhole = (row: number) => inBucket.get(row % buckets)! <= keep;
   const impossible = rows.filter(
-    (row) => isBelow(row, cut) || (!bucketIsWhole(row) && isBelow(row, cuts[row % buckets]!)),
+    (row) => !isAllowed.has(row) || isBelow(row, cut) || (!bucketIsWhole(row) && isBelow(row, cuts[row % buckets]!)),
   );
-  const sure = all.filter(
+  const sure = allowed.filter(
     (row) =>
-      plan.candidates === plan.rows ||
+      plan.candidates >= allowed.length ||
       (isAbove(row, cut) && (bucketIsWhole(row) || isAbove(row, cuts[row % buckets]!))),
   );
   const worst = rows.at(-1)!;

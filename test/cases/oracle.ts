@@ -5,6 +5,7 @@ import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { type Bound, boundOfRow, boundOfToken } from "./bounds.ts";
 import { lowRankRows } from "./low-rank-oracle.ts";
+import { type ExpectedOptions, expectedOptions } from "./option-oracle.ts";
 import type { CaseData } from "./softmax-case.ts";
 
 /** Everything about one token. */
@@ -19,6 +20,8 @@ export interface Expected {
   readonly survivors: readonly (readonly number[])[];
   readonly candidates: readonly number[];
   readonly best: readonly number[];
+  /** What the options of the layer make of it; nothing where it has none. */
+  readonly options: ExpectedOptions;
 }
 
 /** Relative error of one operation on floats; WGSL §15.7.4 lets it round either way. */
@@ -28,30 +31,38 @@ const UNIT = 2 ** -23;
 const SMALLEST_NORMAL = 2 ** -126;
 
 /** A function from a token `[inputs]` to what is expected for it. */
-export function oracle(plan: SoftmaxPlan, { weights }: Pick<CaseData, "weights">): (x: Float32Array) => Expected {
+export function oracle(
+  plan: SoftmaxPlan,
+  { weights, bias, taken = {} }: Pick<CaseData, "weights" | "bias"> & Partial<CaseData>,
+): (x: Float32Array, token?: number) => Expected {
   const { rows, inputs } = plan;
   const exactTerms = Array.from({ length: rows }, (_, row) => weights.subarray(row * inputs, (row + 1) * inputs));
   const dequantized = estimatesOf(plan, exactTerms);
-  return (x) => {
+  const allowed = [...Array(rows).keys()].filter((row) => taken.mask?.[row] !== 0);
+  return (x, token = 0) => {
     const exact = new Float64Array(rows);
     const exactSlack = new Float64Array(rows);
     exactTerms.forEach((row, r) => {
       const { sum, magnitude, tiny } = dot(row, x);
-      exact[r] = sum;
-      exactSlack[r] = roundingOf(inputs, magnitude) + tiny;
+      exact[r] = bias ? sum + bias[r]! : sum;
+      exactSlack[r] = bias ? roundingOf(inputs + 1, magnitude + Math.abs(bias[r]!)) : roundingOf(inputs, magnitude);
+      exactSlack[r]! += tiny;
     });
-    const { estimates, estimateSlack } = dequantized ? dequantized(x) : { estimates: exact, estimateSlack: exactSlack };
-    const survivors = bestOfBuckets(plan, estimates);
+    const { estimates, estimateSlack } = dequantized
+      ? withOptions(plan, dequantized(x), x, bias)
+      : { estimates: exact, estimateSlack: exactSlack };
+    const survivors = bestOfBuckets(plan, allowed, estimates);
     const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
     const best = sorted(candidates, exact).slice(0, plan.k);
-    return { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best };
+    const scores = { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best };
+    return { ...scores, options: expectedOptions(plan, scores, allowed, taken.uniforms?.[token] ?? 0) };
   };
 }
 
 /** The rows of every bucket that survive, best first. */
-function bestOfBuckets({ rows, selection }: SoftmaxPlan, estimates: Float64Array): number[][] {
+function bestOfBuckets({ selection }: SoftmaxPlan, allowed: readonly number[], estimates: Float64Array): number[][] {
   const buckets: number[][] = Array.from({ length: selection.buckets }, () => []);
-  for (let row = 0; row < rows; row++) buckets[row % selection.buckets]!.push(row);
+  for (const row of allowed) buckets[row % selection.buckets]!.push(row);
   return buckets.map((bucket) => sorted(bucket, estimates).slice(0, selection.keep));
 }
 
@@ -142,6 +153,28 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
     });
     return { estimates, estimateSlack };
   };
+}
+
+/** Estimates with the bias, and where their size matters, integer ones with the token's scale, in floats. */
+function withOptions(
+  { estimator, bias: hasBias, logSumExp }: SoftmaxPlan,
+  scored: Pick<Expected, "estimates" | "estimateSlack">,
+  x: Float32Array,
+  bias?: Float32Array,
+) {
+  const integers = estimator.kind === "quantized" && estimator.activations === "int8";
+  if (hasBias === undefined && !(integers && logSumExp === "estimates")) return scored;
+  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scale = Math.fround(largest * Math.fround(1 / 127));
+  const estimates = scored.estimates.map((estimate, row) => {
+    const added = bias?.[row] ?? 0;
+    if (!integers) return estimate + added;
+    return Math.fround(Math.fround(estimate * (scale < SMALLEST_NORMAL ? 0 : scale)) + added);
+  });
+  const estimateSlack = scored.estimateSlack.map(
+    (slack, row) => slack + (integers ? 0 : UNIT * Math.abs(estimates[row]!)),
+  );
+  return { estimates, estimateSlack };
 }
 
 /** Codes of a token as whole numbers: the integer nearest to 127 x / largest |x|. */

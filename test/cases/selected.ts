@@ -1,6 +1,8 @@
 // What a backend left in the buffer of survivors.
 
+import type { SoftmaxResult } from "../../runtime/layer.ts";
 import type { ScoredPlan } from "../../runtime/plan.ts";
+import type { Found } from "./judge.ts";
 
 export function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(
   matrix: Values,
@@ -8,6 +10,18 @@ export function rowOf<Values extends Float32Array | Float64Array | Uint32Array>(
   row: number,
 ) {
   return matrix.subarray(row * columns, (row + 1) * columns) as Values;
+}
+
+/** One token's part of a result. */
+export function resultOf({ indices, values, certified, lse, sampled }: SoftmaxResult, k: number, token: number) {
+  const found: Found & { readonly certified?: number } = {
+    indices: rowOf(indices, k, token),
+    values: rowOf(values, k, token),
+    ...(certified && { certified: certified[token]! }),
+    ...(lse && { lse: lse[token]! }),
+    ...(sampled && { sampled: sampled[token]! }),
+  };
+  return found;
 }
 
 /** The survivors of a token as the kernel left them, bucket by bucket, and the best of them by key. */

@@ -2,6 +2,7 @@
 // backend nor Node, so that every backend can run the same table.
 
 import type { SoftmaxOptions } from "../../dsl/index.ts";
+import type { SoftmaxInputs } from "../../runtime/inputs.ts";
 import { encode, roundTo } from "./dtypes.ts";
 import { mulberry32, type Random } from "./random.ts";
 
@@ -13,6 +14,12 @@ export interface SoftmaxCase {
   readonly tokens: number;
   readonly weights: Fill;
   readonly inputs: Fill;
+  /** One column of `rows` numbers; for a layer with a bias. */
+  readonly bias?: Fill;
+  /** Whether a row is allowed, for all tokens; for a layer with a mask, all are without it. */
+  readonly mask?: (row: number) => boolean;
+  /** A token's uniform number; for a layer with a multinomial sampler. */
+  readonly uniforms?: (token: number) => number;
   /**
    * `exact`: every product, and every sum of products in whatever order, is a float, so backends must return the very
    * rows and values of float64. `rounded`: values may be off by the rounding of a sum in any order, and rows whose
@@ -38,15 +45,34 @@ export interface CaseData {
   readonly weightBytes: Uint8Array;
   /** `[tokens, inputs]`. */
   readonly x: Float32Array;
+  /** `[rows]`, as numbers and as they would lie in a weights file. */
+  readonly bias?: Float32Array;
+  readonly biasBytes?: Uint8Array;
+  /** What `run` takes besides tokens. */
+  readonly taken: SoftmaxInputs;
 }
 
 /** Makes the numbers of a case: the same ones on every machine. */
-export function caseData({ name, layer, tokens, weights: fillWeights, inputs: fillInputs }: SoftmaxCase): CaseData {
+export function caseData(softmaxCase: SoftmaxCase): CaseData {
+  const { name, layer, tokens, weights: fillWeights, inputs: fillInputs, bias: fillBias } = softmaxCase;
   const dtype = layer.dtype ?? "bf16";
   const random = mulberry32(seedOf(name));
   const weights = filled(fillWeights, layer.rows, layer.inputs, random).map((value) => roundTo(value, dtype));
   const x = filled(fillInputs, tokens, layer.inputs, random);
-  return { weights, weightBytes: encode(weights, dtype), x };
+  const bias = fillBias && filled(fillBias, layer.rows, 1, random).map((value) => roundTo(value, dtype));
+  const taken: SoftmaxInputs = {
+    ...(softmaxCase.mask && { mask: Uint8Array.from({ length: layer.rows }, (_, row) => +softmaxCase.mask!(row)) }),
+    ...(softmaxCase.uniforms && {
+      uniforms: Float32Array.from({ length: tokens }, (_, token) => softmaxCase.uniforms!(token)),
+    }),
+  };
+  return {
+    weights,
+    weightBytes: encode(weights, dtype),
+    x,
+    ...(bias && { bias, biasBytes: encode(bias, dtype) }),
+    taken,
+  };
 }
 
 /** Numbers of a case follow from its name. */

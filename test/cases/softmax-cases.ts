@@ -13,6 +13,7 @@ import { ADVERSARIES } from "./adversaries.ts";
 import { CERTIFY_CASES } from "./certify-cases.ts";
 import { ESTIMATOR_CASES } from "./estimator-cases.ts";
 import { each, integers, normals } from "./fills.ts";
+import { OPTION_CASES } from "./option-cases.ts";
 import { normal } from "./random.ts";
 import type { SoftmaxCase } from "./softmax-case.ts";
 
@@ -341,4 +342,5 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...WIDEST,
   ...CERTIFY_CASES,
   ...ESTIMATOR_CASES,
+  ...OPTION_CASES,
 ];

@@ -1,10 +1,12 @@
 // One launch, with every buffer in the test's hands: scratch holds garbage before, and all of it can be read after.
 
+import type { SoftmaxInputs } from "../../runtime/inputs.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import type { LayerPlan, Plan } from "../../runtime/plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
 import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
 import { LAYER } from "../cases/compile-case.ts";
+import { inputWords } from "../cases/input-words.ts";
 
 /** Bits that no launch may depend on: NaN as a float, larger than any row as a number. */
 const GARBAGE = 0xfff0_dead;
@@ -21,11 +23,13 @@ export async function runKernels(
     sources,
     layer,
     weights,
+    data,
   }: {
     readonly plan: Plan;
     readonly sources: Readonly<Record<string, string>>;
     readonly layer: LayerPlan;
     readonly weights: WeightSource;
+    readonly data: object;
   },
   profile: string,
   x: Float32Array,
@@ -41,7 +45,7 @@ export async function runKernels(
     const words = new Uint32Array(Math.ceil(bytes / 4)).fill(GARBAGE);
     const tensor = layer.tensors.find((each) => each.role === name);
     if (role === "weight") new Uint8Array(words.buffer).set(await weights(tensor!));
-    if (role === "input") words.set(new Uint32Array(x.buffer, x.byteOffset, x.length));
+    if (role === "input") words.set(inputWords(name, layer, x, (data as { readonly taken?: SoftmaxInputs }).taken));
     const buffer = device.createBuffer({
       size: words.byteLength,
       usage: role === "indirect" ? indirectUsage : usage,

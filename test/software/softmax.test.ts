@@ -7,7 +7,7 @@ import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
 import { type CompiledCase, compileCase, LAYER } from "../cases/compile-case.ts";
 import { judgeClaim } from "../cases/judge-certified.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
-import { rowOf, selected } from "../cases/selected.ts";
+import { resultOf, rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { requestTestDevice } from "./device.ts";
 import { runKernels } from "./run-kernels.ts";
@@ -38,7 +38,9 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
     const { layer, data, weights } = compiled;
     reference = await createReferenceSoftmax(LAYER, layer, weights);
     const expectedOf = oracle(layer, data);
-    expected = Array.from({ length: softmaxCase.tokens }, (_, token) => expectedOf(rowOf(data.x, layer.inputs, token)));
+    expected = Array.from({ length: softmaxCase.tokens }, (_, token) =>
+      expectedOf(rowOf(data.x, layer.inputs, token), token),
+    );
   });
 
   // Exact scores are not computed twice, so no kernel of a dense layer uses subgroups.
@@ -48,20 +50,17 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
       const { layer, data, weights } = compiled;
       const model = await loadModel(software.device, compiled, weights, { profile });
       held.push(model);
-      const found = await model.softmax(LAYER).run(data.x);
+      const found = await model.softmax(LAYER).run(data.x, data.taken);
       model.destroy();
-      const wanted = await reference.run(data.x);
+      const wanted = await reference.run(data.x, data.taken);
       for (let token = 0; token < softmaxCase.tokens; token++) {
         const best = Array.from(rowOf(wanted.indices, layer.k, token));
-        const certified = found.certified?.[token];
-        const result = {
-          indices: rowOf(found.indices, layer.k, token),
-          values: rowOf(found.values, layer.k, token),
-          ...(certified !== undefined && { certified }),
-        };
+        const result = resultOf(found, layer.k, token);
         expect(judgeClaim(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
         // Where nothing is rounded, the flags are no matter of devices either.
-        if (isSame && softmaxCase.comparison === "exact") expect(certified).toBe(wanted.certified?.[token]);
+        if (isSame && softmaxCase.comparison === "exact") {
+          expect(found.certified?.[token]).toBe(wanted.certified?.[token]);
+        }
       }
     },
   );
@@ -75,7 +74,7 @@ describe.each(SOFTMAX_CASES.map((each) => [each.name, each] as const))("%s", (_n
     const buffers = await runKernels(software.device, compiled, "webgpu-default", x);
     for (let token = 0; token < batch; token++) {
       const found = selected(layer, buffers.get("survivors")!, token);
-      const { survivors, candidates } = reference.select(rowOf(x, layer.inputs, token));
+      const { survivors, candidates } = reference.select(rowOf(x, layer.inputs, token), data.taken.mask);
       expect(found).toEqual({ survivors, candidates });
     }
   });

@@ -27,7 +27,9 @@ test("names of cases are unique, since a case's numbers follow from its name", (
 
 test("every choice of every template is made both ways", () => {
   const made = kernels.flatMap(({ template, choices }) =>
-    Object.entries(choices).map(([choice, value]) => `${template}.${choice}=${value}`),
+    Object.entries({ ...absentChoices(template), ...choices }).map(
+      ([choice, value]) => `${template}.${choice}=${value}`,
+    ),
   );
   const names = new Set(made.map((each) => each.split("=")[0]!));
   const oneSided = [...names]
@@ -35,9 +37,15 @@ test("every choice of every template is made both ways", () => {
     .filter((each) => !made.includes(each));
   expect(oneSided).toEqual([]);
   expect(new Set(kernels.map(({ template }) => template))).toEqual(
-    new Set(["quantize", "score_select", "rescore_topk", "fallback_plan", "fallback_score"]),
+    new Set(["quantize", "score_select", "rescore_topk", "fallback_plan", "fallback_score", "sample"]),
   );
 });
+
+/** Choices that some kernel of a template makes, as a kernel that leaves them out means them. */
+function absentChoices(template: string): Record<string, boolean> {
+  const names = kernels.filter((kernel) => kernel.template === template).flatMap(({ choices }) => Object.keys(choices));
+  return Object.fromEntries(names.map((name) => [name, false]));
+}
 
 test("choices that change the same lines are made in every combination that exists", () => {
   const combinations = (template: string, ...names: string[]) =>
@@ -104,14 +112,15 @@ test.each(SOFTMAX_CASES.filter(({ comparison }) => comparison === "exact").map((
 
 /** The scores whose terms are not all multiples of some power of two of which their sum of magnitudes has 24 bits. */
 function inexactScores(softmaxCase: SoftmaxCase): number {
-  const { weights, x } = caseData(softmaxCase);
+  const { weights, x, bias } = caseData(softmaxCase);
   const { inputs, rows } = softmaxCase.layer;
   let inexact = 0;
   for (let token = 0; token < softmaxCase.tokens; token++) {
     for (let row = 0; row < rows; row++) {
       let [magnitude, unit] = [0, Number.POSITIVE_INFINITY];
-      for (let i = 0; i < inputs; i++) {
-        const term = Math.abs(weights[row * inputs + i]! * x[token * inputs + i]!);
+      for (let i = 0; i <= inputs; i++) {
+        const isBias = i === inputs;
+        const term = Math.abs(isBias ? (bias?.[row] ?? 0) : weights[row * inputs + i]! * x[token * inputs + i]!);
         // NaN and infinity stay what they are, and a product below the normal floats counts as zero.
         if (!Number.isFinite(term) || term < 2 ** -126) continue;
         magnitude += term;

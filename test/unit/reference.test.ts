@@ -6,7 +6,9 @@ import { dense } from "../../dsl/index.ts";
 import { better } from "../../runtime/reference/order.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
+import { judge } from "../cases/judge.ts";
 import { compare, oracle, sorted } from "../cases/oracle.ts";
+import { resultOf } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 describe("the reference finds what the original weights and their codes give", () => {
@@ -15,22 +17,25 @@ describe("the reference finds what the original weights and their codes give", (
     const { layer, data } = compiled;
     const reference = await createReferenceSoftmax(LAYER, layer, compiled.weights);
     const expectedOf = oracle(layer, data);
-    const found = await reference.run(data.x);
+    const found = await reference.run(data.x, data.taken);
     for (let token = 0; token < softmaxCase.tokens; token++) {
       const x = data.x.subarray(token * layer.inputs, (token + 1) * layer.inputs);
-      const expected = expectedOf(x);
-      const selected = reference.select(x);
+      const expected = expectedOf(x, token);
+      const selected = reference.select(x, data.taken.mask);
       expect(selected.survivors).toEqual(expected.survivors.flat());
       expect(selected.candidates).toEqual(expected.candidates);
       const isWhole = found.certified?.[token] === 1 || layer.certificate?.kind === "fallback";
       const ofAll = sorted([...expected.exact.keys()], expected.exact).slice(0, layer.k);
       const best = isWhole ? ofAll : expected.best;
-      expect(Array.from(found.indices.slice(token * layer.k, (token + 1) * layer.k))).toEqual(best);
+      const result = resultOf(found, layer.k, token);
+      expect(Array.from(result.indices).slice(0, best.length)).toEqual(best);
       best.forEach((row, rank) => {
-        const value = found.values[token * layer.k + rank]!;
-        expect(compare(value, expected.exact[row]!), `row ${row}: ${value}`).toBe(0);
+        const value = result.values[rank]!;
+        const wanted = expected.exact[row]! / (layer.temperature ?? 1);
+        expect(compare(value, wanted), `row ${row}: ${value}`).toBe(0);
         expect(Object.is(value, -0)).toBe(false);
       });
+      expect(judge("rounded", layer, expected, result)).toEqual([]);
     }
   });
 });

@@ -1,0 +1,36 @@
+// The choices that only layers with options make, and what follows from them for a template.
+
+import type { KernelPlan } from "../../runtime/plan.ts";
+
+/** Plans leave them out where they are false, so that layers without options have plans without them. */
+const ABSENT = {
+  biased: false,
+  masked: false,
+  tokenScale: false,
+  tail: false,
+  finishes: false,
+  logSumExp: false,
+  samples: false,
+  multinomial: false,
+};
+
+export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
+  const { selects = false, rescores = false, ranks = false, ...others } = choices;
+  const made = { ...ABSENT, ...others };
+  const selectsTail = made.tail && selects;
+  const addsUp = selectsTail || made.logSumExp;
+  const sumsOfExp = addsUp || made.multinomial;
+  return {
+    ...choices,
+    ...made,
+    selectsTail,
+    addsUp,
+    sumsOfExp,
+    /** Places without a row are made or met. */
+    meetsNoRow: made.masked && (selects || rescores),
+    /** The helpers that a kernel needs, each emitted once. */
+    makesKeys: rescores || made.finishes || made.multinomial,
+    valuesOfKeys: ranks || selectsTail,
+    infiniteKey: sumsOfExp || made.finishes,
+  };
+}

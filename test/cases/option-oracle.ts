@@ -1,0 +1,87 @@
+// What the options of a layer make of its scores, apart from runtime/reference: sums instead of reductions, and of a draw
+// every rank that rounding could lead to.
+
+import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import type { Expected } from "./oracle.ts";
+
+export interface ExpectedOptions {
+  /** Rows that may be returned. */
+  readonly allowed: readonly number[];
+  readonly lse: number;
+  readonly lseSlack: number;
+  /** Ranks of the results that may be drawn: one, unless the uniform number lies on a boundary. */
+  readonly drawnRanks: readonly number[];
+}
+
+type Scores = Omit<Expected, "options" | "survivors">;
+
+/** Relative error of a sum of exponentials in floats, with room for a few hundred terms and WGSL's exp (§15.7.4). */
+const SUM_SLACK = 1e-5;
+
+export function expectedOptions(
+  plan: SoftmaxPlan,
+  scores: Scores,
+  allowed: readonly number[],
+  uniform: number,
+): ExpectedOptions {
+  const temperature = plan.temperature ?? 1;
+  const { exact, exactSlack, estimates, estimateSlack, candidates, best } = scores;
+  const terms = candidates.map((row) => ({ value: exact[row]! / temperature, slack: exactSlack[row]! / temperature }));
+  if (plan.logSumExp === "all" || plan.logSumExp === "estimates") {
+    const chosen = new Set(candidates);
+    for (const row of allowed) {
+      if (chosen.has(row)) continue;
+      terms.push({ value: estimates[row]! / temperature, slack: estimateSlack[row]! / temperature });
+    }
+  }
+  const lse = sumOfExp(terms.map(({ value }) => value));
+  const finite = terms.filter(({ value, slack }) => Number.isFinite(value) && Number.isFinite(slack));
+  const largestSlack = finite.reduce((most, { slack }) => Math.max(most, slack), 0);
+  const rounding = 8 * 2 ** -23 * finite.reduce((most, { value }) => Math.max(most, Math.abs(value)), 1);
+  return {
+    allowed,
+    lse,
+    lseSlack: SUM_SLACK + largestSlack + rounding,
+    drawnRanks: drawnRanks(
+      plan,
+      best.map((row) => exact[row]! / temperature),
+      uniform,
+    ),
+  };
+}
+
+function sumOfExp(values: readonly number[]): number {
+  if (values.some((value) => Number.isNaN(value))) return Number.NaN;
+  const finite = values.map((value) => Math.fround(value)).filter((value) => value !== Number.NEGATIVE_INFINITY);
+  if (finite.includes(Number.POSITIVE_INFINITY)) return Number.POSITIVE_INFINITY;
+  if (finite.length === 0) return Number.NEGATIVE_INFINITY;
+  const largest = Math.max(...finite);
+  let sum = 0;
+  for (const value of finite) sum += Math.exp(value - largest);
+  return largest + Math.log(sum);
+}
+
+/** Every rank that a draw may end at when sums are off by `SUM_SLACK`. */
+function drawnRanks({ sampler, topK, topP }: SoftmaxPlan, values: readonly number[], uniform: number): number[] {
+  if (sampler !== "multinomial" || values.length === 0 || !Number.isFinite(Math.fround(values[0]!))) return [0];
+  const weights = values.slice(0, topK).map((value) => Math.exp(value - values[0]!));
+  const sums = weights.map((_, i) => weights.slice(0, i + 1).reduce((sum, weight) => sum + weight, 0));
+  const total = sums.at(-1)!;
+  const isEnd = (rank: number, share: number) => sums[rank]! >= share * total;
+  const shortest = sums.findIndex((_, rank) => isEnd(rank, topP! * (1 - SUM_SLACK)));
+  const longest = sums.findIndex((_, rank) => isEnd(rank, topP! * (1 + SUM_SLACK)));
+  const ends = sums.map((_, rank) => rank).slice(shortest, longest < 0 ? undefined : longest + 1);
+  const u = Number.isNaN(uniform) ? 0 : Math.min(Math.max(uniform, 0), 1);
+  const possible = new Set<number>();
+  for (const end of ends) {
+    const mass = sums[end]!;
+    for (let rank = 0; rank <= end; rank++) {
+      const [from, to] = [sums[rank]! - weights[rank]!, sums[rank]!];
+      // Nothing is below the first: 0 takes it always.
+      const reaches = rank === 0 || u * mass >= from - SUM_SLACK * mass;
+      const stays = u * mass < to + (u === 0 ? 0 : SUM_SLACK * mass) || rank === end;
+      if (reaches && stays && weights[rank]! > 1e-37 && !(u === 0 && rank > 0)) possible.add(rank);
+    }
+  }
+  return [...possible];
+}
