@@ -197,10 +197,31 @@ function edges(): SoftmaxCase[] {
 /** Layers so large, or so small, that their kernels are made differently. */
 const SHAPES: readonly SoftmaxCase[] = [
   {
-    name: "every option on two tiles a bucket, quantized by a kernel of its own",
+    name: "every option on two tiles a bucket",
+    layer: {
+      inputs: 8,
+      rows: 100_003,
+      dtype: "f16",
+      estimator: quantized({ bits: 4 }),
+      k: 8,
+      candidates: 64,
+      batch: 2,
+      ...everything,
+      temperature: 5,
+    },
+    tokens: 2,
+    weights: each((row, column) => (column === 0 ? row % 600 : column === 1 ? 7 : 0)),
+    inputs: each((token, column) => (column === 0 ? 1 - 2 * token : 0)),
+    bias: each((row) => row % 3),
+    mask: (row) => row % 600 !== 599,
+    uniforms,
+    comparison: "exact",
+  },
+  {
+    name: "every option on tokens quantized by a kernel of its own",
     layer: {
       inputs: 520,
-      rows: 100_003,
+      rows: 700,
       dtype: "f16",
       estimator: quantized({ bits: 4, group: 128 }),
       k: 8,

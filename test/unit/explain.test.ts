@@ -27,23 +27,37 @@ describe("an explanation of a layer", () => {
     // 8192 rows of 256 4-bit codes, 8 scales of a byte and an f32; 128 candidates of 256 bf16.
     const score = 8192 * (128 + 8 + 4);
     const rescore = 128 * 512;
+    // Eight tokens that choose independently share some candidates.
+    const union = 8192 * (1 - (1 - 128 / 8192) ** 8) * 512;
     expect(layer.reads).toEqual([
       { batch: 1, score, rescore, total: score + rescore, dense: 2 ** 22, ratio: 2 ** 22 / (score + rescore) },
-      { batch: 8, score, rescore: 8 * rescore, total: score + 8 * rescore, dense: 2 ** 22, ratio: expect.any(Number) },
+      { batch: 8, score, rescore: union, total: score + union, dense: 2 ** 22, ratio: expect.any(Number) },
     ]);
     expect(text).toMatch(/at batch 1 +1.15 MB +65.5 KB +1.21 MB +4.19 MB +3.46×/);
-    expect(text).toMatch(/at batch 8 +1.15 MB +524 KB +1.67 MB +4.19 MB +2.51×/);
+    expect(text).toMatch(/at batch 8 +1.15 MB +497 KB +1.64 MB +4.19 MB +2.55×/);
   });
 
   it("counts a row once however many tokens ask for it", () => {
-    const { layer } = explain({ candidates: 4096 });
+    const { layer } = explain({ candidates: 8192, crossover: "ignore" });
     expect(layer.reads[1]).toMatchObject({ batch: 8, rescore: 8192 * 512 });
   });
 
   it("says so when nothing is saved", () => {
-    expect(explain({ candidates: 4096 }).text).toContain("At batch 8 nothing is saved");
+    expect(explain({ candidates: 4096, crossover: "ignore" }).text).toContain("At batch 8 nothing is saved");
     expect(explain().text).not.toContain("nothing is saved");
     expect(explain({ estimator: dense(), candidates: undefined as never }).text).not.toContain("nothing is saved");
+  });
+
+  it("says from which batch on the dense path reads less, and when it is taken", () => {
+    expect(explain().text).not.toContain("crossover");
+    const before = explain({ candidates: 2048, batch: 2 });
+    expect(before.layer.crossover).toEqual({ batch: 5, taken: false });
+    expect(before.text).toContain("crossover  from batch 5 on exact scores of all rows read fewer bytes\n");
+    const past = explain({ candidates: 2048, batch: 5 });
+    expect(past.layer.crossover).toEqual({ batch: 5, taken: true });
+    expect(past.layer.estimator).toEqual({ kind: "dense" });
+    expect(past.text).toContain("crossover  past batch 5: all rows are scored exactly, which reads fewer bytes\n");
+    expect(explain({ candidates: 2048, batch: 5, crossover: "ignore" }).layer.estimator.kind).toBe("quantized");
   });
 
   it("states the predicted recall of candidates and of k, and never rounds it up to certainty", () => {

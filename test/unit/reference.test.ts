@@ -6,7 +6,7 @@ import { dense } from "../../dsl/index.ts";
 import { better } from "../../runtime/reference/order.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
-import { judge } from "../cases/judge.ts";
+import { judgeClaim } from "../cases/judge-certified.ts";
 import { compare, oracle, sorted } from "../cases/oracle.ts";
 import { resultOf } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
@@ -35,7 +35,7 @@ describe("the reference finds what the original weights and their codes give", (
         expect(compare(value, wanted), `row ${row}: ${value}`).toBe(0);
         expect(Object.is(value, -0)).toBe(false);
       });
-      expect(judge("rounded", layer, expected, result)).toEqual([]);
+      expect(judgeClaim("rounded", layer, expected, result)).toEqual([]);
     }
   });
 });

@@ -20,6 +20,7 @@ function formatLayer(layer: LayerExplanation): string {
       ...recall(layer),
       ...certificate(layer),
       fact("batch", batch === 1 ? "1 token per launch" : `${batch} tokens per launch, weights are read once for all`),
+      ...crossover(layer),
       fact("weights", `${formatBytes(weightBytes)} on the device, of which the matrix is ${denseBytes(layer)}`),
     ],
     readsTable(layer.reads),
@@ -38,6 +39,17 @@ function computes({ kind, k, rows, inputs, outputs, gated, group, dtype }: Layer
   const matrices = gated ? "gate, up and down" : "up and down";
   const always = common > 0 ? ` and ${common} common ones` : "";
   return `${kind}: the ${k} best of ${count} groups of ${size} neurons${always}, ${inputs} -> ${rows} -> ${outputs}, ${matrices}, ${dtype}`;
+}
+
+function crossover({ crossover, group }: LayerExplanation): string[] {
+  if (!crossover) return [];
+  const { batch, taken } = crossover;
+  const all = group ? "neurons" : "rows";
+  return [
+    taken
+      ? fact("crossover", `past batch ${batch}: all ${all} are scored exactly, which reads fewer bytes`)
+      : fact("crossover", `from batch ${batch} on exact scores of all ${all} read fewer bytes`),
+  ];
 }
 
 function estimator({ estimator, scoredBitsPerWeight }: LayerExplanation): string {

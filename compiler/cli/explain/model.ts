@@ -2,6 +2,7 @@
 
 import { weightTensors } from "../../../runtime/pack/weight-tensors.ts";
 import type {
+  CrossoverPlan,
   EstimatorPlan,
   FfnPlan,
   KernelPlan,
@@ -44,6 +45,8 @@ export interface LayerExplanation {
   };
   /** Absent when the layer is not certified. */
   readonly certificate?: CertificateExplanation;
+  /** Absent where no batch reads as many bytes as the dense path does. */
+  readonly crossover?: CrossoverPlan;
   /** At batch 1 and at the layer's batch. */
   readonly reads: readonly Reads[];
   /** Bytes of the packed tensors, all of which lie on the device. */
@@ -87,6 +90,7 @@ function explainLayer(name: string, layer: LayerPlan, programs: readonly Program
     scoredBitsPerWeight: (bytes.score * 8) / (scoredRows(layer) * inputs),
     selection: { ...selection, survivors: Math.min(choices(layer), selection.buckets * selection.keep) },
     ...(certificate && { certificate }),
+    ...(layer.crossover && { crossover: layer.crossover }),
     reads: [...new Set([1, batch])].map((tokens) => readsOf(layer, tokens)),
     weightBytes: layer.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
     programs: programs.map((program) => explainProgram(name, program)),
