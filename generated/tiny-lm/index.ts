@@ -7,6 +7,12 @@ import * as hirec from "hirec/runtime";
 export const layers = {
   /** f32 [tokens, 256] -> the 32 best of 8192 rows: u32 and f32 [tokens, 32]. */
   head: { kind: "softmax", inputs: 256, rows: 8192, dtype: "bf16", k: 32, batch: 8 },
+  /** f32 [tokens, 256] -> f32 [tokens, 256] of the 16 best of 128 groups: u32 [tokens, 16]. */
+  mlp0: { kind: "ffn", inputs: 256, rows: 1024, outputs: 256, dtype: "bf16", k: 16, batch: 4 },
+  /** f32 [tokens, 256] -> f32 [tokens, 256] of the 16 best of 128 groups: u32 [tokens, 16]. */
+  mlp1: { kind: "ffn", inputs: 256, rows: 1024, outputs: 256, dtype: "bf16", k: 16, batch: 4 },
+  /** f32 [tokens, 256] -> f32 [tokens, 256] of the 16 best of 128 groups: u32 [tokens, 16]. */
+  mlp2: { kind: "ffn", inputs: 256, rows: 1024, outputs: 256, dtype: "bf16", k: 16, batch: 4 },
 } as const;
 
 /** The device profiles that there are kernels for. */

@@ -34,7 +34,7 @@ describe("an explanation of a layer", () => {
       { batch: 8, score, rescore: union, total: score + union, dense: 2 ** 22, ratio: expect.any(Number) },
     ]);
     expect(text).toMatch(/at batch 1 +1.15 MB +65.5 KB +1.21 MB +4.19 MB +3.46×/);
-    expect(text).toMatch(/at batch 8 +1.15 MB +497 KB +1.64 MB +4.19 MB +2.55×/);
+    expect(text).toMatch(/at batch 8 +1.15 MB +496 KB +1.64 MB +4.19 MB +2.55×/);
   });
 
   it("counts a row once however many tokens ask for it", () => {

@@ -17,7 +17,8 @@ constexpr unsigned int INPUTS = 2048u;
 constexpr unsigned int ROWS = 128256u;
 constexpr unsigned int BUCKETS = 1002u;
 constexpr unsigned int TILES = 2u; // per bucket
-constexpr unsigned int STEPS = 64u; // of 16 bytes per row
+constexpr unsigned int STEPS = 64u; // of 32 codes per row
+constexpr unsigned int LEVEL_SHIFT = 4u; // bits of a code's signed byte below the number that it stands for
 constexpr unsigned int SCALE_WORDS = 16u; // of 4 scales per row
 constexpr unsigned int STEPS_PER_GROUP = 1u;
 constexpr unsigned int CHUNKS = 128u; // of 16 codes per token
@@ -91,22 +92,33 @@ __device__ __forceinline__ int dot4_int8(unsigned int a, unsigned int b, int sum
   return __dp4a(static_cast<int>(a), static_cast<int>(b), sum);
 }
 
-// 32 codes. A byte holds column i in its low half and column i + 4 in its high half; left in the upper half of a byte, a
-// code counts 16 times, which the caller shifts out of the sum.
+// The codes of a step as the upper bits of signed bytes, four to a word.
+// A byte holds column i in its low half and column i + 4 in its high half.
+__device__ __forceinline__ void signed_quads(unsigned int (&quads)[8], uint4 packed) {
+  const unsigned int words[4] = {packed.x, packed.y, packed.z, packed.w};
+#pragma unroll
+  for (unsigned int i = 0u; i < 8u; i++) {
+    quads[i] = (i % 2u == 0u ? words[i / 2u] << 4 : words[i / 2u]) & 0xf0f0f0f0u;
+  }
+}
+
+// 32 codes; what lies below each in its byte is shifted out of the sum by the caller.
 __device__ __forceinline__ void add_step(int (&dots)[BATCH], uint4 packed, const uint4* token_codes, unsigned int step) {
+  unsigned int quads[8];
+  signed_quads(quads, packed);
 #pragma unroll
   for (unsigned int token = 0u; token < BATCH; token++) {
     const uint4 first = token_codes[token * CHUNKS + step * 2u];
     const uint4 second = token_codes[token * CHUNKS + step * 2u + 1u];
     int sum = dots[token];
-    sum = dot4_int8(packed.x << 4 & 0xf0f0f0f0u, first.x, sum);
-    sum = dot4_int8(packed.x & 0xf0f0f0f0u, first.y, sum);
-    sum = dot4_int8(packed.y << 4 & 0xf0f0f0f0u, first.z, sum);
-    sum = dot4_int8(packed.y & 0xf0f0f0f0u, first.w, sum);
-    sum = dot4_int8(packed.z << 4 & 0xf0f0f0f0u, second.x, sum);
-    sum = dot4_int8(packed.z & 0xf0f0f0f0u, second.y, sum);
-    sum = dot4_int8(packed.w << 4 & 0xf0f0f0f0u, second.z, sum);
-    sum = dot4_int8(packed.w & 0xf0f0f0f0u, second.w, sum);
+    sum = dot4_int8(quads[0], first.x, sum);
+    sum = dot4_int8(quads[1], first.y, sum);
+    sum = dot4_int8(quads[2], first.z, sum);
+    sum = dot4_int8(quads[3], first.w, sum);
+    sum = dot4_int8(quads[4], second.x, sum);
+    sum = dot4_int8(quads[5], second.y, sum);
+    sum = dot4_int8(quads[6], second.z, sum);
+    sum = dot4_int8(quads[7], second.w, sum);
     dots[token] = sum;
   }
 }
@@ -133,7 +145,7 @@ __device__ __forceinline__ void score_tile(
       const int scale = static_cast<int>(word_scales >> (8u * part) & 0xffu);
 #pragma unroll
       for (unsigned int token = 0u; token < BATCH; token++) {
-        scores[token] += scale * (dots[token] >> 4);
+        scores[token] += scale * (dots[token] >> LEVEL_SHIFT);
       }
     }
   }

@@ -17,7 +17,8 @@ const INPUTS = 2048u;
 const ROWS = 128256u;
 const BUCKETS = 1002u;
 const TILES = 2u; // per bucket
-const STEPS = 64u; // of 16 bytes per row
+const STEPS = 64u; // of 32 codes per row
+const LEVEL_SHIFT = 4u; // bits of a code's signed byte below the number that it stands for
 const GROUPS = 64u; // per row, each with a scale
 const SCALE_WORDS = 16u; // of 4 scales per row
 const STEPS_PER_GROUP = 1u;
@@ -135,25 +136,25 @@ fn score_tile(tile: u32, lane: u32) -> array<i32, BATCH> {
       }
       let scale = i32((word_scales >> (8u * part)) & 0xffu);
       for (var token = 0u; token < BATCH; token++) {
-        scores[token] += scale * (dots[token] >> 4u);
+        scores[token] += scale * (dots[token] >> LEVEL_SHIFT);
       }
     }
   }
   return scores;
 }
 
-// 32 codes. A byte holds column i in its low half and column i + 4 in its high half; left in the upper half of a byte, a
-// code counts 16 times, which the caller shifts out of the sum.
+// 32 codes, as the upper bits of signed bytes; the bits below are shifted out of the sum by the caller.
 fn add_step(dots: ptr<function, array<i32, BATCH>>, packed: vec4<u32>, step: u32) {
-  let low = (packed << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
-  let high = packed & vec4<u32>(0xf0f0f0f0u);
+  // A byte holds column i in its low half and column i + 4 in its high half.
+  var first = vec4<u32>(packed.x << 4u, packed.x, packed.y << 4u, packed.y) & vec4<u32>(0xf0f0f0f0u);
+  var second = vec4<u32>(packed.z << 4u, packed.z, packed.w << 4u, packed.w) & vec4<u32>(0xf0f0f0f0u);
   for (var token = 0u; token < BATCH; token++) {
-    let first = token_codes[token * CHUNKS + step * 2u];
-    let second = token_codes[token * CHUNKS + step * 2u + 1u];
-    (*dots)[token] += dot4I8Packed(low.x, first.x) + dot4I8Packed(high.x, first.y)
-      + dot4I8Packed(low.y, first.z) + dot4I8Packed(high.y, first.w)
-      + dot4I8Packed(low.z, second.x) + dot4I8Packed(high.z, second.y)
-      + dot4I8Packed(low.w, second.z) + dot4I8Packed(high.w, second.w);
+    let token_first = token_codes[token * CHUNKS + step * 2u];
+    let token_second = token_codes[token * CHUNKS + step * 2u + 1u];
+    (*dots)[token] += dot4I8Packed(first.x, token_first.x) + dot4I8Packed(first.y, token_first.y)
+      + dot4I8Packed(first.z, token_first.z) + dot4I8Packed(first.w, token_first.w)
+      + dot4I8Packed(second.x, token_second.x) + dot4I8Packed(second.y, token_second.y)
+      + dot4I8Packed(second.z, token_second.z) + dot4I8Packed(second.w, token_second.w);
   }
 }
 
