@@ -18,7 +18,8 @@ export interface Routed {
 
 /** Takes the dense path where the layer's batch is past the crossover, unless the spec says otherwise. */
 export function route(layer: CheckedLayer): Routed {
-  if (layer.estimator.kind === "dense") return { layer };
+  // What is certified, or recomputed where it is not, is to be what the spec says.
+  if (layer.estimator.kind === "dense" || layer.certify !== "off") return { layer };
   const dense = densePath(layer);
   const [plan, densePlan] = [tile(layer), tile(dense)];
   const batch = BATCHES.find((each) => total(plan, each) >= total(densePlan, each));
@@ -29,7 +30,8 @@ export function route(layer: CheckedLayer): Routed {
 
 /** The same layer with every row scored by the exact weights. */
 function densePath(layer: CheckedLayer): CheckedLayer {
-  return { ...layer, estimator: { kind: "dense" }, candidates: layer.k, select: { kind: "exact" } };
+  const options = { ...layer.options, ...(layer.options.logSumExp && { logSumExp: "all" as const }) };
+  return { ...layer, estimator: { kind: "dense" }, candidates: layer.k, select: { kind: "exact" }, options };
 }
 
 function total(plan: LayerPlan, batch: number): number {

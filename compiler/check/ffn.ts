@@ -4,7 +4,7 @@ import type { Built } from "../../dsl/index.ts";
 import type { FfnPlan, GroupPlan } from "../../runtime/plan.ts";
 import { checkEstimator, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
 import type { CheckedFfn } from "../model.ts";
-import { type Reader, show } from "./reader.ts";
+import { optionsOf, type Reader, show } from "./reader.ts";
 
 const PROPERTIES =
   "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch crossover".split(
@@ -109,7 +109,7 @@ function checkGroup(reader: Reader, layer: Built<string, unknown>, rows: number)
 
 /** A whole number, or below 1 a share of `count`, rounded up. NaN after a report. */
 function checkShare(reader: Reader, layer: Built<string, unknown>, property: string, count: number): number {
-  const value = (layer.options as Readonly<Record<string, unknown>>)[property];
+  const { [property]: value } = optionsOf(layer);
   if (typeof value === "number" && value > 0 && value < 1) return Math.ceil(value * count);
   if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) {
     return reader.count(layer, property, MAX_EXTENT);
@@ -123,7 +123,7 @@ function checkShare(reader: Reader, layer: Built<string, unknown>, property: str
 }
 
 function checkCommon(reader: Reader, layer: Built<string, unknown>, groups: number): number {
-  const { common = 0 } = layer.options as { common?: unknown };
+  const { common = 0 } = optionsOf(layer);
   if (Number.isSafeInteger(common) && (common as number) >= 0 && !((common as number) >= groups))
     return common as number;
   if (Number.isNaN(groups)) return 0;

@@ -2,7 +2,7 @@
 
 import type { Built, Certify } from "../../dsl/index.ts";
 import type { SoftmaxOptionsPlan } from "../../runtime/plan.ts";
-import { isBuilt, type Reader, show } from "./reader.ts";
+import { isBuilt, optionsOf, type Reader, show } from "./reader.ts";
 
 export const OPTION_PROPERTIES = ["bias", "mask", "temperature", "logSumExp", "tail", "sample"];
 
@@ -15,7 +15,7 @@ export function checkOptions(
   layer: Built<"softmax", unknown>,
   { k, isDense, certify }: { readonly k: number; readonly isDense: boolean; readonly certify: Certify },
 ): SoftmaxOptionsPlan {
-  const options = layer.options as Readonly<Record<string, unknown>>;
+  const options = optionsOf(layer);
   const temperature = checkTemperature(reader, layer, options.temperature);
   const logSumExp = isOn(reader, layer, "logSumExp");
   const tail = reader.choice(layer, "tail", ["drop", "estimate"] as const, "drop");

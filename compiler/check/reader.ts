@@ -3,6 +3,7 @@
 import type { Built } from "../../dsl/index.ts";
 import type { Diagnostic, SourceSpan } from "../../runtime/errors.ts";
 import type { ScalarFunction } from "../../runtime/scalar.ts";
+import { nestedName } from "../load/spec-text.ts";
 import type { LoadedSpec } from "../load.ts";
 import { lowerFunction } from "../scalar/lower.ts";
 import { builtKind, show } from "./show.ts";
@@ -152,7 +153,7 @@ export class Reader {
     const { within } = built as Partial<Part>;
     const properties = this.#site(built)?.properties;
     if (within === undefined) return properties?.get(property);
-    return properties?.get(`${within}.${property}`) ?? properties?.get(within);
+    return properties?.get(nestedName(within, property)) ?? properties?.get(within);
   }
 
   #site(built: Built<string, unknown>) {
@@ -170,7 +171,8 @@ function siteOf({ site }: Built<string, unknown>) {
   return site === undefined ? {} : { site };
 }
 
-function optionsOf(built: Built<string, unknown>): Readonly<Record<string, unknown>> {
+/** Whatever a call was given, as an object. */
+export function optionsOf(built: Built<string, unknown>): Readonly<Record<string, unknown>> {
   const { options } = built;
   return typeof options === "object" && options !== null ? (options as Record<string, unknown>) : {};
 }

@@ -179,9 +179,17 @@ function collectProperties(
     }
     own.add(name);
     into.set(within + name, { name: spanOf(nameNode), value: spanOf(value) });
-    // What lies in an object in the options has a place as well: `group.size`.
-    if (within === "" && Node.isExpression(value)) collectProperties(value, into, problems, seen, `${name}.`);
+    // What lies in an object in the options has a place as well; an object given later replaces all of it.
+    for (const nested of [...into.keys()]) if (nested.startsWith(nestedName(name, ""))) into.delete(nested);
+    if (within === "" && Node.isExpression(value)) {
+      collectProperties(value, into, problems, seen, nestedName(name, ""));
+    }
   }
+}
+
+/** The name under which a property of the object in a property is found; no property of its own has a line break. */
+export function nestedName(property: string, nested: string): string {
+  return `${property}\n${nested}`;
 }
 
 /** The object literal that an expression is, or names as a constant of the same file. */

@@ -161,6 +161,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       rescores,
       ranks,
       places,
+      hasCommon: (group?.common ?? 0) > 0,
       meets: rescores || ranks,
       fallback,
       drops,

@@ -143,7 +143,7 @@ async function forward(
     for (let i = 0; i < tokens.length; i++) rows.set(compute(i), i * hidden);
     return rows;
   };
-  let x = each((i) => rowOf(embedding, tokens[i]!));
+  let x: Float32Array = each((i) => rowOf(embedding, tokens[i]!));
   for (const [l, layer] of weights.layers.entries()) {
     const residual = x;
     const attended = each((i) => {

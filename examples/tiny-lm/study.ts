@@ -7,7 +7,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineModel, dense, type Estimator, ffn, type Layer, lowRank, type Model, quantized, softmax } from "hirec";
 import { compileModel } from "hirec/compiler";
-import { type GpuModel, loadModel } from "hirec/runtime";
+import {
+  createReferenceSoftmax,
+  type GpuModel,
+  loadModel,
+  type ReferenceSoftmax,
+  type SoftmaxPlan,
+} from "hirec/runtime";
 import { openPack, packModel, requestNodeDevice } from "hirec/runtime/node";
 import { type Decoder, type FeedForward, loadDecoder } from "./decoder.ts";
 import { exactGroups, exactLogProbability, exactRows } from "./exact.ts";
@@ -106,7 +112,9 @@ async function study(): Promise<void> {
     await packModel(plan, [join(folder, "model.safetensors")], path, { activations: [activations] });
     const pack = await openPack(path, plan);
     const model = await loadModel(device.device, { plan, sources: Object.fromEntries(files) }, pack.weights);
-    const result = await measure(model, held, weights);
+    const { head } = plan.layers;
+    const reference = await createReferenceSoftmax("head", head as SoftmaxPlan, pack.weights);
+    const result = await measure(model, reference, held, weights);
     model.destroy();
     await pack.close();
     const read = Object.values(plan.layers).reduce((sum, { bytes }) => sum + bytes.score + bytes.rescore, 0);
@@ -133,6 +141,7 @@ interface Result {
 
 async function measure(
   model: GpuModel,
+  reference: ReferenceSoftmax,
   { tokens, next }: HeldOut,
   weights: Awaited<ReturnType<typeof loadWeights>>,
 ): Promise<Result> {
@@ -156,20 +165,25 @@ async function measure(
   };
   const decoder: Decoder = await loadDecoder(folder, feedForwards);
   const head = model.softmax("head");
-  const { k, rows } = head.plan;
+  const { k } = head.plan;
+  const unreturned = (x: Float32Array, row: number) => {
+    const { candidates, estimates } = reference.select(x);
+    return candidates.includes(row) ? reference.exactScores(x)[row]! : estimates[row]!;
+  };
   const bestRows = exactRows(weights);
   let loss = 0;
   for (let begin = 0; begin < tokens.length; begin += decoder.context) {
     const x = await decoder.hidden(tokens.subarray(begin, begin + decoder.context));
     const { indices, values, lse } = await head.run(x);
     for (let i = 0; i < x.length / inputs; i++) {
+      const one = x.subarray(i * inputs, (i + 1) * inputs);
       const found = indices.subarray(i * k, (i + 1) * k);
-      count("head", bestRows(x.subarray(i * inputs, (i + 1) * inputs), k), found);
-      const probabilities = Array.from(found, (_, rank) => Math.exp(values[i * k + rank]! - lse![i]!));
-      const rank = found.indexOf(next[begin + i]!);
-      // What is not among the k best shares evenly what they leave.
-      const rest = Math.max(0, 1 - probabilities.reduce((sum, each) => sum + each, 0)) / (rows - k);
-      loss -= Math.log(rank < 0 ? rest : probabilities[rank]!);
+      count("head", bestRows(one, k), found);
+      const token = next[begin + i]!;
+      const rank = found.indexOf(token);
+      // What is no candidate counts as much as it is estimated to, in the log-sum-exp too.
+      const value = rank < 0 ? unreturned(one, token) : values[i * k + rank]!;
+      loss -= value - lse![i]!;
     }
   }
   const mean = Object.entries(shares).map(([layer, sum]) => [layer, sum / tokens.length]);

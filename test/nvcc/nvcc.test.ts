@@ -59,7 +59,9 @@ function variants(): Model {
     const other = distinct.get(String(loop));
     if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(String(loop), layer);
   }
-  const layers = [...distinct.values()].map((layer, i) => [`layer_${i}`, softmax({ ...layer, weight: "w" })] as const);
+  const layers = [...distinct.values()].map(
+    (layer, i) => [`layer_${i}`, softmax({ crossover: "ignore", ...layer, weight: "w" })] as const,
+  );
   return defineModel("variants", Object.fromEntries(layers));
 }
 

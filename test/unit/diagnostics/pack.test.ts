@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
-import { defineModel, dense, quantized, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, lowRank, quantized, softmax } from "../../../dsl/index.ts";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
 import { readWeights } from "../../../runtime/layer.ts";
 import { openPack, packModel } from "../../../runtime/node/pack-file.ts";
@@ -47,6 +47,58 @@ async function packProblem(weights: readonly string[], out = at("out/tiny.pack")
   expect(await readdir(folder)).toEqual(before);
   return problem;
 }
+
+describe("recorded activations that do not fit the layer are refused, and no pack is left behind", () => {
+  const estimator = lowRank({ rank: 8, bits: 8, basis: "activations" });
+  const learned = compileModel(defineModel("tiny", { head: softmax({ ...SIZE, weight: "lm_head", estimator }) })).plan;
+
+  async function problemWith(activations: readonly string[]): Promise<Diagnostic> {
+    const weights = [await store("w.safetensors")];
+    const before = await readdir(folder);
+    const problem = await problemOf(() => packModel(learned, weights, at("tiny.pack"), { activations }));
+    expect(await readdir(folder)).toEqual(before);
+    return problem;
+  }
+
+  test("HIRE-PACK-010 when a basis needs them and there are none", async () => {
+    expect(await problemWith([])).toMatchObject({
+      code: "HIRE-PACK-010",
+      message: 'Layer "head" takes its basis from activations, and none are given',
+    });
+    const other = await store("a.safetensors", [{ name: "mlp.input", dtype: "F32", shape: [2, 64] }]);
+    const { code, message } = await problemWith([other]);
+    expect([code, message]).toEqual([
+      "HIRE-PACK-010",
+      `Layer "head" takes its basis from activations, and ${other} lacks "head.input"`,
+    ]);
+  });
+
+  test.each([
+    ["BF16", [2, 64]],
+    ["F32", [2, 63]],
+    ["F32", [128]],
+    ["F32", [0, 64]],
+  ] as const)("HIRE-PACK-011 for %s %j", async (dtype, shape) => {
+    const path = await store("a.safetensors", [{ name: "head.input", dtype, shape }]);
+    const { code, message } = await problemWith([path]);
+    expect([code, message]).toEqual([
+      "HIRE-PACK-011",
+      `Tensor "head.input" in ${path} is ${dtype} [${shape}], not F32 [tokens, 64]`,
+    ]);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("HIRE-PACK-011 for activations that hold %d", async (value) => {
+    const x = new Float32Array(3 * 64);
+    x[64 + 5] = value;
+    const tensor = { name: "head.input", dtype: "F32", shape: [3, 64], bytes: () => new Uint8Array(x.buffer) } as const;
+    await writeSafetensors(at("a.safetensors"), [tensor], {}, "HIRE-PACK-008");
+    const { code, message } = await problemWith([at("a.safetensors")]);
+    expect([code, message]).toEqual([
+      "HIRE-PACK-011",
+      `Tensor "head.input" in ${at("a.safetensors")} holds ${value} in token 1`,
+    ]);
+  });
+});
 
 describe("weights that do not fit the plan are refused, and no pack is left behind", () => {
   test("HIRE-PACK-001 for a file that is not there, or is a folder", async () => {
