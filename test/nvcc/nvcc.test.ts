@@ -10,9 +10,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
-import { defineModel, type Model, softmax } from "../../dsl/index.ts";
+import { defineModel, ffn, type Model, softmax } from "../../dsl/index.ts";
+import { CUDA_CASES } from "../cases/cuda-cases.ts";
+import { FFN_CASES } from "../cases/ffn-cases.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 const execute = promisify(execFile);
 
@@ -49,20 +50,30 @@ async function compile(path: string, architecture: string): Promise<Compiled> {
   };
 }
 
+/** The first cases of feed-forwards, each of which has kernels of its own; the others differ in their numbers. */
+const FFN_VARIANTS = 18;
+
 /** Layers of the table whose kernels have another inner loop, the largest batch of each, under names of their own. */
 function variants(): Model {
   const distinct = new Map<string, SoftmaxCase["layer"]>();
-  for (const { layer } of SOFTMAX_CASES) {
+  for (const { layer } of CUDA_CASES) {
     const { dtype, estimator } = layer;
-    const { bits, group, activations } = estimator.kind === "quantized" ? estimator.options : {};
-    const loop = estimator.kind === "quantized" ? [bits, group === "row", activations ?? "int8"] : [dtype];
+    const { kind, options } = estimator;
+    const loop =
+      kind === "quantized"
+        ? [options.bits, options.group === "row", options.activations ?? "int8"]
+        : [kind, dtype, options?.bits, options?.activations];
     const other = distinct.get(String(loop));
     if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(String(loop), layer);
   }
   const layers = [...distinct.values()].map(
     (layer, i) => [`layer_${i}`, softmax({ crossover: "ignore", ...layer, weight: "w" })] as const,
   );
-  return defineModel("variants", Object.fromEntries(layers));
+  const feedForwards = FFN_CASES.slice(0, FFN_VARIANTS).map(({ layer }, i) => {
+    const weights = { up: "up", down: "down", ...(layer.gated !== false && { gate: "gate" }) };
+    return [`ffn_${i}`, ffn({ crossover: "ignore", ...layer, weights })] as const;
+  });
+  return defineModel("variants", Object.fromEntries([...layers, ...feedForwards]));
 }
 
 describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}` : ""}`, { timeout: 600_000 }, () => {

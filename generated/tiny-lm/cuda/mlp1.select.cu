@@ -12,7 +12,6 @@ constexpr unsigned int THREADS = 256u;
 constexpr unsigned int SURVIVORS = 128u;
 constexpr unsigned int CANDIDATES = 24u;
 constexpr unsigned int GROUP_COUNT = 128u;
-constexpr unsigned int COMMON = 0u; // groups at the front, which every token computes
 
 // A survivor as a number that grows with its rank: the key decides, then the complement of the row, so that ties go to
 // the lower row.
@@ -69,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp1_select(
     collected = 0u;
   }
   for (unsigned int group = thread; group < GROUP_COUNT; group += THREADS) {
-    slots[token * GROUP_COUNT + group] = group < COMMON ? CANDIDATES + group + 1u : 0u;
+    slots[token * GROUP_COUNT + group] = 0u;
   }
 
   // Radix selection of the CANDIDATES best survivors, eight bits at a time: `wanted` holds the bits found so far of the

@@ -10,7 +10,6 @@ const LANES = 256u;
 const SURVIVORS = 128u;
 const CANDIDATES = 24u;
 const GROUP_COUNT = 128u;
-const COMMON = 0u; // groups at the front, which every token computes
 
 @group(0) @binding(0) var<storage, read> survivors: array<vec2<u32>>; // [4, 16, 8] token, bucket, rank: key and row
 @group(0) @binding(1) var<storage, read_write> chosen: array<vec2<u32>>; // [4, 24] key and row
@@ -29,7 +28,7 @@ fn mlp0_select(
   let token = workgroup_id.x;
   let base = token * CANDIDATES;
   for (var group = lane; group < GROUP_COUNT; group += LANES) {
-    slots[token * GROUP_COUNT + group] = select(0u, CANDIDATES + group + 1u, group < COMMON);
+    slots[token * GROUP_COUNT + group] = 0u;
   }
   storageBarrier();
 
