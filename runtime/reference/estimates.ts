@@ -25,7 +25,14 @@ export function firstScored({ group }: ScoredPlan): number {
 }
 
 /** Estimated scores, with the roundings that decide the order: those of the row scale, when tokens are int8. */
-export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>): (x: Float32Array) => Float64Array {
+export interface Estimates {
+  /** `[rows]`. */
+  readonly scores: Float64Array;
+  /** What a score of 1 counts, when tokens are int8: to order rows it need not be multiplied with. */
+  readonly unit?: number;
+}
+
+export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>): (x: Float32Array) => Estimates {
   const { estimator } = plan;
   if (estimator.kind !== "lowRank") return codedRows(plan, data);
   const narrow = { ...plan, inputs: estimator.rank, dtype: "bf16", estimator: estimator.rows } as const;
@@ -61,8 +68,9 @@ function projector({ estimator, inputs }: ScoredPlan, data: ReadonlyMap<string, 
 }
 
 /** What the codes of a token count, as f32 has it; what is too small for it counts nothing. */
-function tokenScale(x: Float32Array): number {
-  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+function tokenScale(x: Float32Array | Float64Array): number {
+  let largest = 0;
+  for (const value of x) largest = Math.max(largest, Math.abs(value));
   const scale = Math.fround(largest * Math.fround(1 / 127));
   return scale < 2 ** -126 ? 0 : scale;
 }
@@ -70,7 +78,7 @@ function tokenScale(x: Float32Array): number {
 /** Scores of rows whose factors are bf16, in 16-byte steps. */
 function factoredRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const number = readNumbers(data.get("weights")!, "bf16");
-  return (token: Float64Array): Float64Array => {
+  return (token: Float64Array): Estimates => {
     const scores = new Float64Array(plan.rows);
     for (let row = firstScored(plan); row < plan.rows; row++) {
       const { first, stride } = locate(plan, row, plan.tiling.steps);
@@ -78,7 +86,7 @@ function factoredRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
         scores[row]! += number((first + Math.floor(i / 8) * stride) * 16 + (i % 8) * 2) * token[i]!;
       }
     }
-    return scores;
+    return { scores };
   };
 }
 
@@ -91,7 +99,7 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const rowScales = data.get("row_scales")!;
   const level = levelReader(bits, codes, data.get("low_codes"));
   const bounds = data.get("bounds");
-  return (x: Float32Array | Float64Array): Float64Array => {
+  return (x: Float32Array | Float64Array): Estimates => {
     const token = activations === "int8" ? quantizeToken(x) : x;
     const norms = bounds && tokenNorms(plan, Float32Array.from(x));
     const scores = new Float64Array(rows);
@@ -116,7 +124,7 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
       }
       scores[row] = activations === "int8" ? Math.fround(Math.fround(sum) * rowScale) : sum * rowScale;
     }
-    return scores;
+    return activations === "int8" ? { scores, unit: tokenScale(x) } : { scores };
   };
 }
 

@@ -5,7 +5,7 @@
 import { type FfnResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { FfnPlan, GroupPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
-import { estimateRows, firstScored } from "./estimates.ts";
+import { type Estimates, estimateRows, firstScored } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { sortRows } from "./order.ts";
 import { dotRows, readExactRows } from "./softmax.ts";
@@ -36,8 +36,8 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
     data.set(tensor.role, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
   const { group, rows, inputs, outputs, k, candidates, estimator, selection } = plan;
-  const isInteger = estimator.kind !== "dense" && estimator.activations === "int8";
-  const estimate = estimator.kind === "dense" ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
+  const isDense = estimator.kind === "dense";
+  const estimate = isDense ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
   const activation = evaluateScalar(plan.activation);
   const matrices = readBundles(plan, data.get("bundles")!);
   const membersOf = (index: number) =>
@@ -45,11 +45,13 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
   const selectable = Array.from({ length: group.count - group.common }, (_, i) => group.common + i);
 
   const select = (x: Float32Array): GroupSelection => {
-    const ofRows = estimate(x);
-    if (isInteger && typeof group.score !== "string") scaleByToken(ofRows, x);
+    const { scores, unit } = estimate(x);
+    // A function of a score needs it as it is.
+    const isScaled = unit !== undefined && typeof group.score !== "string";
+    const ofRows = isScaled ? scores.map((score) => Math.fround(score * unit)) : scores;
     const estimates = new Float64Array(group.count);
     // Where rows are scored alike on every backend, groups are added up alike.
-    const add = groupScore(group, isInteger ? Math.fround : (value) => value);
+    const add = groupScore(group, unit === undefined ? (value) => value : Math.fround);
     for (const index of selectable) estimates[index] = add(membersOf(index).map((row) => ofRows[row]!));
     const survivors: number[] = [];
     for (let bucket = 0; bucket < selection.buckets; bucket++) {
@@ -103,7 +105,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
 function scoredRows(plan: FfnPlan, read: ReturnType<typeof readExactRows>) {
   const score = dotRows(plan, read);
   const rows = Array.from({ length: plan.rows - firstScored(plan) }, (_, i) => firstScored(plan) + i);
-  return (x: Float32Array) => score(x, rows);
+  return (x: Float32Array): Estimates => ({ scores: score(x, rows) });
 }
 
 /** What orders a group, from the scores of its neurons. @param round what becomes of each intermediate result. */
@@ -115,14 +117,6 @@ function groupScore({ score }: GroupPlan, round: (value: number) => number): (sc
     of: typeof score === "string" ? Number : evaluateScalar(score),
   }[typeof score === "string" ? score : "of"];
   return (scores) => scores.reduce((sum, value) => round(sum + round(term(value))), 0);
-}
-
-/** Estimates in units of the token's scale become estimates of the scores themselves. */
-function scaleByToken(estimates: Float64Array, x: Float32Array): void {
-  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const scale = Math.fround(largest * Math.fround(1 / 127));
-  const settled = scale < 2 ** -126 ? 0 : scale;
-  for (let row = 0; row < estimates.length; row++) estimates[row] = Math.fround(estimates[row]! * settled);
 }
 
 /** Rows of the three matrices by neuron, out of its bundle. */

@@ -44,16 +44,17 @@ export async function createReferenceSoftmax(
     data.set(tensor.role, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
   const exactRow = readExactRows(plan, data);
-  const estimate = plan.estimator.kind === "dense" ? dotRows(plan, exactRow) : estimateRows(plan, data);
-  const bias = plan.bias === undefined ? undefined : readBias(data.get("bias")!, plan.rows);
   const dots = dotRows(plan, exactRow);
+  const isDense = plan.estimator.kind === "dense";
+  const estimate = isDense ? (x: Float32Array) => ({ scores: dots(x) }) : estimateRows(plan, data);
+  const bias = plan.bias === undefined ? undefined : readBias(data.get("bias")!, plan.rows);
   const score = (x: Float32Array, only?: readonly number[]) => {
     const scores = dots(x, only);
     return bias ? scores.map((sum, row) => sum + bias[row]!) : scores;
   };
 
   const select = (x: Float32Array, mask?: Uint8Array) => {
-    const estimates = scoredRows(plan, estimate(x), x, bias);
+    const estimates = scoredRows(plan, estimate(x), bias);
     const survivors: number[] = [];
     const lastOfCutBuckets: number[] = [];
     for (let bucket = 0; bucket < plan.selection.buckets; bucket++) {

@@ -46,10 +46,11 @@ export function ffnOracle(
     let [estimates, estimateSlack] = [exact, exactSlack];
     if (estimateRows) {
       const ofRows = estimateRows(x);
-      const scale = integers && typeof layer.group?.score === "function" ? tokenScale(x) : undefined;
+      const { tokenScale } = ofRows;
       const estimated = (row: number) => {
         const value = ofRows.estimates[row]!;
-        return scale === undefined ? value : Math.fround(value * scale);
+        const isScaled = tokenScale !== undefined && typeof layer.group?.score === "function";
+        return isScaled ? Math.fround(value * tokenScale) : value;
       };
       const add = integers ? groupScore(layer.group?.score ?? "max", Math.fround) : score;
       const scored = groupNumbers.map((index) =>
@@ -128,11 +129,6 @@ export function judgeFfn(
     if (!isRight) problems.push(`output ${i} is ${output[i]} instead of ${value}`);
   });
   return problems;
-}
-
-/** The number that a token's codes count, as f32 has it. */
-function tokenScale(x: Float32Array): number {
-  return Math.fround(Math.max(...x.map(Math.abs)) * Math.fround(1 / 127));
 }
 
 function near(row: Float32Array, x: Float32Array): Near {

@@ -1,6 +1,6 @@
 // Cases of what a layer may do besides: bias, mask, temperature, log-sum-exp, samplers; each alone and all together.
 
-import { dense, exact, greedy, multinomial, quantized, twoStage } from "../../dsl/index.ts";
+import { dense, exact, greedy, lowRank, multinomial, quantized, twoStage } from "../../dsl/index.ts";
 import { changed, each, integers, normals } from "./fills.ts";
 import { integer, normal } from "./random.ts";
 import type { Fill, SoftmaxCase } from "./softmax-case.ts";
@@ -70,6 +70,15 @@ function alone(): SoftmaxCase[] {
       select: exact(),
     },
     dense: { inputs: 40, rows: 331, k: 10, estimator: dense() },
+    "int8 low rank": {
+      ...quantizing,
+      inputs: 50,
+      rows: 310,
+      estimator: lowRank({ rank: 12, bits: 4 }),
+      select: exact(),
+    },
+    // All rows are candidates again.
+    "f32 low rank": { inputs: 24, rows: 70, k: 9, candidates: 70, estimator: lowRank({ rank: 5, bits: 16 }) },
   };
   return Object.entries(kinds).flatMap(([kind, layer], i) =>
     OPTIONS.map((option, j): SoftmaxCase => {

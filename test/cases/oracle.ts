@@ -49,7 +49,7 @@ export function oracle(
       exactSlack[r]! += tiny;
     });
     const { estimates, estimateSlack } = dequantized
-      ? withOptions(plan, dequantized(x), x, bias)
+      ? withOptions(plan, dequantized(x), bias)
       : { estimates: exact, estimateSlack: exactSlack };
     const survivors = bestOfBuckets(plan, allowed, estimates);
     const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
@@ -102,6 +102,8 @@ export function roundingOf(operations: number, magnitude: number): number {
 
 /** `[rows]` estimated scores, and how far a backend's may be off. */
 export interface RowEstimates {
+  /** What an estimate of 1 counts, where tokens are int8. */
+  readonly tokenScale?: number;
   readonly estimates: Float64Array;
   readonly estimateSlack: Float64Array;
 }
@@ -151,30 +153,33 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
       // A term meets a product, the group's scale, the row's scale, and a sum of all.
       if (!integers) estimateSlack[r] = roundingOf(padded + 3, magnitude * rowScale) + padded * SMALLEST_NORMAL;
     });
-    return { estimates, estimateSlack };
+    return { estimates, estimateSlack, ...(integers && { tokenScale: tokenScale(x) }) };
   };
 }
 
 /** Estimates with the bias, and where their size matters, integer ones with the token's scale, in floats. */
 function withOptions(
-  { estimator, bias: hasBias, logSumExp }: SoftmaxPlan,
-  scored: Pick<Expected, "estimates" | "estimateSlack">,
-  x: Float32Array,
+  { bias: hasBias, logSumExp }: SoftmaxPlan,
+  scored: RowEstimates,
   bias?: Float32Array,
 ) {
-  const integers = estimator.kind === "quantized" && estimator.activations === "int8";
-  if (hasBias === undefined && !(integers && logSumExp === "estimates")) return scored;
-  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const scale = Math.fround(largest * Math.fround(1 / 127));
+  const { tokenScale: scale } = scored;
+  if (hasBias === undefined && !(scale !== undefined && logSumExp === "estimates")) return scored;
   const estimates = scored.estimates.map((estimate, row) => {
     const added = bias?.[row] ?? 0;
-    if (!integers) return estimate + added;
-    return Math.fround(Math.fround(estimate * (scale < SMALLEST_NORMAL ? 0 : scale)) + added);
+    return scale === undefined ? estimate + added : Math.fround(Math.fround(estimate * scale) + added);
   });
   const estimateSlack = scored.estimateSlack.map(
-    (slack, row) => slack + (integers ? 0 : UNIT * Math.abs(estimates[row]!)),
+    (slack, row) => slack + (scale !== undefined ? 0 : UNIT * Math.abs(estimates[row]!)),
   );
   return { estimates, estimateSlack };
+}
+
+/** What a token's codes count, in floats. */
+export function tokenScale(x: Float32Array): number {
+  const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scale = Math.fround(largest * Math.fround(1 / 127));
+  return scale < SMALLEST_NORMAL ? 0 : scale;
 }
 
 /** Codes of a token as whole numbers: the integer nearest to 127 x / largest |x|. */
