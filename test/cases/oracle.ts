@@ -158,11 +158,7 @@ export function quantizeRows(plan: ScoredPlan, rows: readonly Float32Array[]) {
 }
 
 /** Estimates with the bias, and where their size matters, integer ones with the token's scale, in floats. */
-function withOptions(
-  { bias: hasBias, logSumExp }: SoftmaxPlan,
-  scored: RowEstimates,
-  bias?: Float32Array,
-) {
+function withOptions({ bias: hasBias, logSumExp }: SoftmaxPlan, scored: RowEstimates, bias?: Float32Array) {
   const { tokenScale: scale } = scored;
   if (hasBias === undefined && !(scale !== undefined && logSumExp === "estimates")) return scored;
   const estimates = scored.estimates.map((estimate, row) => {
