@@ -18,7 +18,7 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
   const { selects = false, rescores = false, ranks = false, ...others } = choices;
   const made = { ...ABSENT, ...others };
   const selectsTail = made.tail && selects;
-  const addsUp = selectsTail || made.logSumExp;
+  const addsUp = made.tail || made.logSumExp;
   const sumsOfExp = addsUp || made.multinomial;
   return {
     ...choices,

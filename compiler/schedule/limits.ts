@@ -21,16 +21,7 @@ const WORDS = {
   },
 } as const;
 
-/** Options of a layer that templates/cuda does not render yet, under their names in a spec. */
-const WGSL_ONLY = {
-  bias: "bias",
-  mask: "mask",
-  temperature: "temperature",
-  logSumExp: "logSumExp",
-  sampler: "sample",
-} as const;
-
-/** @returns HIRE-PLAN-001, -002, -009 and -010, all that apply. */
+/** @returns HIRE-PLAN-001, -002 and -009, all that apply. */
 export function limitProblems(
   name: string,
   layer: LayerPlan,
@@ -57,16 +48,6 @@ export function limitProblems(
       message: `Layer "${name}": buffer "${buffer}" has ${bytes} bytes, but ${profile.name} binds at most ${budget.bindingBytes}`,
       fix: "Lower batch, k, candidates or inputs; matrices are sliced over bindings, other buffers and single rows are not",
     });
-  }
-  if (profile.target === "cuda") {
-    for (const [option, property] of Object.entries(WGSL_ONLY)) {
-      if (layer[option as keyof typeof WGSL_ONLY] === undefined) continue;
-      problems.push({
-        code: "HIRE-PLAN-010",
-        message: `Layer "${name}" has \`${property}\`, which this version renders to WGSL only`,
-        fix: `Leave \`${property}\` out, or compile for target wgsl`,
-      });
-    }
   }
   const words = WORDS[profile.target];
   for (const each of kernels) {

@@ -9,11 +9,13 @@ import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
+import type { SoftmaxInputs } from "../../runtime/inputs.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import type { BufferPlan, FfnPlan, LayerPlan, LayerProgram, SoftmaxPlan } from "../../runtime/plan.ts";
 import { LAYER, packed } from "../cases/compile-case.ts";
 import { compileFfn } from "../cases/compile-ffn.ts";
 import type { FfnCase, FfnData } from "../cases/ffn-case.ts";
+import { inputWords } from "../cases/input-words.ts";
 import { type CaseData, caseData, type SoftmaxCase } from "../cases/softmax-case.ts";
 import type { NamedSource } from "./build.ts";
 
@@ -34,7 +36,7 @@ export interface CudaLayer {
   /** In launch order. */
   readonly kernels: readonly NamedSource[];
   /** `x` is `[tokens, inputs]`. */
-  readonly data: { readonly x: Float32Array };
+  readonly data: { readonly x: Float32Array; readonly taken?: SoftmaxInputs };
   readonly weights: WeightSource;
 }
 
@@ -116,10 +118,16 @@ export async function runOnCpu(
       .filter(({ role }) => role === "weight")
       .map(({ name }) => weights(layer.tensors.find(({ role }) => role === name)!)),
   );
+  const inputs = Array.from({ length: launches }, (_, launch) => {
+    const ofLaunch = x.subarray(launch * batch, (launch + 1) * batch);
+    return buffers
+      .filter(({ role }) => role === "input")
+      .map(({ name }) => bytesOf(inputWords(name, layer, ofLaunch, data.taken, launch * layer.batch)));
+  });
   const folder = await mkdtemp(join(tmpdir(), "hirec-cuda-run-"));
   const [job, result] = [join(folder, "job"), join(folder, "result")];
   try {
-    await writeFile(job, Buffer.concat([bytesOf(Uint32Array.from(head)), ...weightBytes, bytesOf(x)]));
+    await writeFile(job, Buffer.concat([bytesOf(Uint32Array.from(head)), ...weightBytes, ...inputs.flat()]));
     await execute(path, [job, result]);
     return wordsOf(await readFile(result), program, launches, seeds.length);
   } catch (thrown) {

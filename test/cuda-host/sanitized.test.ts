@@ -19,6 +19,8 @@ const CASES: readonly (readonly [name: string, profile: CudaProfile])[] = [
   ["tokens so wide that a kernel of its own quantizes them, 4 bits", SMALL_CUDA],
   ["more candidates than fit into workgroup memory", SMALL_CUDA],
   ["int8 activations: infinities in some weight rows", CUDA],
+  ["int8 in two stages: everything", CUDA],
+  ["every option on more candidates than fit into workgroup memory", SMALL_CUDA],
 ];
 
 const missing = await whyNoCompiler();

@@ -3,10 +3,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { LAYER } from "../cases/compile-case.ts";
-import { CUDA_CASES } from "../cases/cuda-cases.ts";
 import { judgeClaim } from "../cases/judge-certified.ts";
 import { type Expected, oracle } from "../cases/oracle.ts";
-import { rowOf, selected } from "../cases/selected.ts";
+import { resultOf, rowOf, selected } from "../cases/selected.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { buildProgram, whyNoCompiler } from "./build.ts";
 import { CUDA, type CudaCase, compileForCuda, differences, runOnCpu, SMALL_CUDA, type Written } from "./run.ts";
 
@@ -15,7 +15,7 @@ const SEEDS = [1, 2];
 
 const missing = await whyNoCompiler();
 
-const runs = CUDA_CASES.flatMap((each) => {
+const runs = SOFTMAX_CASES.flatMap((each) => {
   const onCuda = { name: each.name, softmaxCase: each, compiled: compileForCuda(each, CUDA) };
   const onSmall = {
     name: `${each.name}, little shared memory`,
@@ -45,21 +45,27 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
     beforeAll(async () => {
       reference = await createReferenceSoftmax(LAYER, layer, compiled.weights);
       const expectedOf = oracle(layer, data);
-      expected = tokens(softmaxCase.tokens, (token) => expectedOf(rowOf(data.x, layer.inputs, token)));
+      expected = tokens(softmaxCase.tokens, (token) => expectedOf(rowOf(data.x, layer.inputs, token), token));
       written = await runOnCpu(await buildProgram(compiled.kernels, "poison"), compiled, SEEDS);
     });
 
     test("returns what the reference returns", async () => {
-      const wanted = await reference.run(data.x);
+      const wanted = await reference.run(data.x, data.taken);
       for (let token = 0; token < softmaxCase.tokens; token++) {
         const best = Array.from(rowOf(wanted.indices, layer.k, token));
         const { launch, place } = locate(compiled, written[0]!, token);
-        const values = launch.get("values")!;
-        const result = {
-          indices: rowOf(launch.get("indices")!, layer.k, place),
-          values: rowOf(new Float32Array(values.buffer), layer.k, place),
-          ...(layer.certificate && { certified: launch.get("certified")![place]! }),
-        };
+        const floats = (name: string) => new Float32Array(launch.get(name)!.buffer);
+        const result = resultOf(
+          {
+            indices: launch.get("indices")!,
+            values: floats("values"),
+            ...(layer.certificate && { certified: Uint8Array.from(launch.get("certified")!) }),
+            ...(layer.logSumExp && { lse: floats("lse") }),
+            ...(layer.sampler && { sampled: launch.get("sampled")! }),
+          },
+          layer.k,
+          place,
+        );
         expect(judgeClaim(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
         // Where nothing is rounded, the flags are no matter of backends either.
         if (isSame && softmaxCase.comparison === "exact") expect(result.certified).toBe(wanted.certified?.[token]);
@@ -79,7 +85,7 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
     test("the rows that survive and the candidates are the reference's", () => {
       for (let token = 0; token < softmaxCase.tokens; token++) {
         const { launch, place } = locate(compiled, written[0]!, token);
-        const { survivors, candidates } = reference.select(rowOf(data.x, layer.inputs, token));
+        const { survivors, candidates } = reference.select(rowOf(data.x, layer.inputs, token), data.taken.mask);
         expect(selected(layer, launch.get("survivors")!, place)).toEqual({ survivors, candidates });
       }
     });

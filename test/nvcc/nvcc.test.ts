@@ -11,9 +11,9 @@ import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, ffn, type Model, softmax } from "../../dsl/index.ts";
-import { CUDA_CASES } from "../cases/cuda-cases.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 const execute = promisify(execFile);
 
@@ -56,15 +56,16 @@ const FFN_VARIANTS = 18;
 /** Layers of the table whose kernels have another inner loop, the largest batch of each, under names of their own. */
 function variants(): Model {
   const distinct = new Map<string, SoftmaxCase["layer"]>();
-  for (const { layer } of CUDA_CASES) {
-    const { dtype, estimator } = layer;
+  for (const { layer } of SOFTMAX_CASES) {
+    const { dtype, estimator, logSumExp, sample } = layer;
     const { kind, options } = estimator;
     const loop =
       kind === "quantized"
         ? [options.bits, options.group === "row", options.activations ?? "int8"]
         : [kind, dtype, options?.bits, options?.activations];
-    const other = distinct.get(String(loop));
-    if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(String(loop), layer);
+    const key = String([...loop, logSumExp === true && sample !== undefined]);
+    const other = distinct.get(key);
+    if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(key, layer);
   }
   const layers = [...distinct.values()].map(
     (layer, i) => [`layer_${i}`, softmax({ crossover: "ignore", ...layer, weight: "w" })] as const,

@@ -10,7 +10,7 @@ import { emit } from "../../../compiler/emit.ts";
 import { compareFolder, compileModel, write } from "../../../compiler/index.ts";
 import { PROFILES, type Profile } from "../../../compiler/profiles.ts";
 import { verify } from "../../../compiler/verify.ts";
-import { defineModel, dense, exact, greedy, quantized, type SoftmaxOptions, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax } from "../../../dsl/index.ts";
 import { readCompiledFolder } from "../../../runtime/node/compiled-folder.ts";
 import { asPlan } from "../../../runtime/plan.ts";
 import { loadModel } from "../../../runtime/webgpu/model.ts";
@@ -121,20 +121,6 @@ describe("a layer that no kernel can serve is refused while compiling", () => {
       expect(code).toBe("HIRE-PLAN-009");
       expect(message).toMatch(new RegExp(`^Kernel head_\\w+ needs \\d+ ${what}, but tiny-device has ${most}$`));
     }
-  });
-
-  test.each([
-    [{ bias: "b" }, "bias"],
-    [{ mask: true }, "mask"],
-    [{ temperature: 2 }, "temperature"],
-    [{ logSumExp: true }, "logSumExp"],
-    [{ sample: greedy() }, "sample"],
-  ] as const)("HIRE-PLAN-010 when a layer for CUDA has %j", async (option, property) => {
-    const { diagnostics } = await failureOf(() => compileModel(modelOf(option), { profiles: ["cuda-sm90"] }));
-    expect(diagnostics.map(({ code, message }) => `${code}: ${message}`)).toEqual([
-      `HIRE-PLAN-010: Layer "head" has \`${property}\`, which this version renders to WGSL only`,
-    ]);
-    expect(() => compileModel(modelOf(option))).not.toThrow();
   });
 
   test.each([
