@@ -11,6 +11,9 @@ export type Dtype = "f32" | "f16" | "bf16";
 /** What is done about rows that an estimate may have hidden. */
 export type Certify = "off" | "report" | "fallback";
 
+/** A function of one number that a kernel can compute: arithmetic, comparisons, conditions, constants and `Math`. */
+export type ScalarFunctionOfSpec = (z: number) => number;
+
 export interface SoftmaxOptions {
   /** Width of the hidden state. */
   readonly inputs: number;
@@ -43,6 +46,11 @@ export interface SoftmaxOptions {
   readonly bias?: string;
   /** Takes an input that says which rows are allowed; others are never returned. Default false. */
   readonly mask?: boolean;
+  /**
+   * What becomes of the exact scores of the rows, such as the softcap `(s) => 30 * Math.tanh(s / 30)`. It must not
+   * decrease: rows are ordered by their scores before it.
+   */
+  readonly transform?: ScalarFunctionOfSpec;
   /** Values are divided by it, above 0. It changes no order. Default 1. */
   readonly temperature?: number;
   /** Also returns the logarithm of the sum of exp(value) over the rows, per token. Default false. */
@@ -55,9 +63,6 @@ export interface SoftmaxOptions {
   /** Also returns one row per token, drawn from its results. */
   readonly sample?: Sampler;
 }
-
-/** A function of one number that a kernel can compute: arithmetic, comparisons, conditions, constants and `Math`. */
-export type ScalarFunctionOfSpec = (z: number) => number;
 
 export interface FfnOptions {
   /** Width of the hidden state. */

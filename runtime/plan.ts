@@ -89,7 +89,9 @@ export interface SoftmaxOptionsPlan {
   readonly bias?: string;
   /** Whether rows may be forbidden when the layer runs. */
   readonly mask?: true;
-  /** Values are divided by it; absent when it is 1. */
+  /** What becomes of scores; it never decreases. */
+  readonly transform?: ScalarFunction;
+  /** Values are divided by it, behind the transform; absent when it is 1. */
   readonly temperature?: number;
   /** Whose values the log-sum-exp adds up: all rows exactly, the candidates, or those and the estimates of the others. */
   readonly logSumExp?: "all" | "candidates" | "estimates";

@@ -1,21 +1,24 @@
-// What an output head does beyond its k best scores: bias, mask, temperature, log-sum-exp and sampler.
+// What an output head does beyond its k best scores: bias, mask, transform, temperature, log-sum-exp and sampler.
 
 import type { Built, Certify } from "../../dsl/index.ts";
 import type { SoftmaxOptionsPlan } from "../../runtime/plan.ts";
+import type { ScalarFunction } from "../../runtime/scalar.ts";
+import { findDisorder } from "../scalar/order.ts";
 import { isBuilt, optionsOf, type Reader, show } from "./reader.ts";
 
-export const OPTION_PROPERTIES = ["bias", "mask", "temperature", "logSumExp", "tail", "sample"];
+export const OPTION_PROPERTIES = ["bias", "mask", "transform", "temperature", "logSumExp", "tail", "sample"];
 
 /** Within them a quotient of floats is a float again, on devices that flush subnormal numbers too. */
 const TEMPERATURES = { least: 1e-6, most: 1e6 };
 
-/** @returns those that the layer has; reports HIRE-SPEC-008 to -016. */
+/** @returns those that the layer has; reports HIRE-SPEC-008 to -016, -020, -021 and -027. */
 export function checkOptions(
   reader: Reader,
   layer: Built<"softmax", unknown>,
   { k, isDense, certify }: { readonly k: number; readonly isDense: boolean; readonly certify: Certify },
 ): SoftmaxOptionsPlan {
   const options = optionsOf(layer);
+  const transform = checkTransform(reader, layer);
   const temperature = checkTemperature(reader, layer, options.temperature);
   const logSumExp = isOn(reader, layer, "logSumExp");
   const tail = reader.choice(layer, "tail", ["drop", "estimate"] as const, "drop");
@@ -26,7 +29,7 @@ export function checkOptions(
     });
   }
   if (certify !== "off") {
-    for (const property of ["bias", "mask", "temperature", "logSumExp", "sample"]) {
+    for (const property of ["bias", "mask", "transform", "temperature", "logSumExp", "sample"]) {
       if (options[property] === undefined || options[property] === false) continue;
       reader.report(
         "HIRE-SPEC-015",
@@ -41,6 +44,7 @@ export function checkOptions(
   return {
     ...(options.bias !== undefined && { bias: reader.tensorName(layer, "bias") }),
     ...(isOn(reader, layer, "mask") && { mask: true as const }),
+    ...(transform && { transform }),
     ...(temperature !== 1 && { temperature }),
     ...(logSumExp && { logSumExp: isDense ? "all" : tail === "drop" ? "candidates" : "estimates" }),
     ...checkSampler(reader, layer, options.sample, k),
@@ -49,6 +53,26 @@ export function checkOptions(
 
 function isOn(reader: Reader, layer: Built<string, unknown>, property: string): boolean {
   return reader.choice(layer, property, [true, false], false);
+}
+
+function checkTransform(reader: Reader, layer: Built<string, unknown>): ScalarFunction | undefined {
+  const transform = reader.scalar(layer, "transform");
+  const disorder = transform && findDisorder(transform);
+  if (!disorder) return transform;
+  const what =
+    "isNaNAt" in disorder
+      ? `is NaN at ${short(disorder.isNaNAt)}`
+      : `is ${short(disorder.first)} at ${short(disorder.below)} and ${short(disorder.second)} at ${short(disorder.above)}`;
+  reader.report("HIRE-SPEC-027", `\`transform\` must keep the order of scores, but ${what}`, {
+    fix: "Use a function that is defined everywhere and never decreases, such as (s) => 30 * Math.tanh(s / 30)",
+    span: reader.value(layer, "transform"),
+  });
+  return transform;
+}
+
+/** Enough digits to be seen. */
+function short(value: number): number {
+  return Number(value.toPrecision(6));
 }
 
 function checkTemperature(reader: Reader, layer: Built<string, unknown>, value: unknown = 1): number {

@@ -9,6 +9,8 @@ const ABSENT = {
   tokenScale: false,
   tail: false,
   finishes: false,
+  transforms: false,
+  divides: false,
   logSumExp: false,
   samples: false,
   multinomial: false,

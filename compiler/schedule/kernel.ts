@@ -89,8 +89,17 @@ export function made(choices: Readonly<Record<string, boolean | undefined>>): Re
   return Object.fromEntries(Object.keys(choices).flatMap((name) => (choices[name] ? [[name, true as const]] : [])));
 }
 
-export function temperatureOf({ temperature }: ScoredPlan): Readonly<Record<string, number>> {
-  return temperature === undefined ? {} : { TEMPERATURE: temperature };
+/** What a kernel that makes values of scores needs for it. */
+export function finishing({ transform, temperature }: ScoredPlan) {
+  return {
+    constants: temperature === undefined ? {} : { TEMPERATURE: temperature },
+    ...(transform && { functions: { transform } }),
+    choices: {
+      finishes: transform !== undefined || temperature !== undefined,
+      transforms: transform !== undefined,
+      divides: temperature !== undefined,
+    },
+  };
 }
 
 export function samplerConstants({ topK, topP }: ScoredPlan): Readonly<Record<string, number>> {

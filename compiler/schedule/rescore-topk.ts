@@ -20,10 +20,10 @@ import {
   array,
   type Context,
   dtypeChoices,
+  finishing,
   kernel,
   made,
   samplerConstants,
-  temperatureOf,
   variable,
   type WorkgroupVariable,
 } from "./kernel.ts";
@@ -68,7 +68,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const addsUp = ranks && layer.logSumExp !== undefined;
   const samples = has("sample");
   const multinomial = samples && layer.sampler === "multinomial";
-  const finishes = layer.temperature !== undefined && (ranks || selectsTail);
+  const finish = ranks || selectsTail ? finishing(layer) : undefined;
 
   const variables: WorkgroupVariable[] = [];
   if (selects) {
@@ -146,7 +146,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ...(ranks && { K: k }),
       ...(layer.kind === "ffn" && { GROUP_COUNT: layer.group.count, COMMON: layer.group.common }),
       ...(addsUp && { CANDIDATES_PER_LANE: Math.ceil(candidates / RESCORE_LANES) }),
-      ...(finishes && temperatureOf(layer)),
+      ...finish?.constants,
       ...(multinomial && samplerConstants(layer)),
       ...(sliced && { SLICE_ROWS: slices.each }),
       ...(rescores && {
@@ -178,11 +178,12 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
         biased: rescores && layer.bias !== undefined,
         masked: layer.mask,
         tail: tail && (selects || ranks),
-        finishes,
+        ...finish?.choices,
         logSumExp: addsUp,
         samples,
         multinomial,
       }),
     },
+    ...(finish?.functions && { functions: finish.functions }),
   });
 }

@@ -26,9 +26,9 @@ import {
   array,
   type Context,
   dtypeChoices,
+  finishing,
   kernel,
   made,
-  temperatureOf,
   type WorkgroupVariable,
 } from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
@@ -80,6 +80,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
 
   const score = group && groupScore(group);
+  const finish = tail ? finishing(layer) : undefined;
   return kernel(context, {
     stem: "score_select",
     workgroupSize: tiling.lanes,
@@ -108,7 +109,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         }),
       ...(bounded && certificateConstants(layer)),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
-      ...(tail && temperatureOf(layer)),
+      ...finish?.constants,
       ...(quantized &&
         estimator.groups > 1 && {
           GROUPS: estimator.groups,
@@ -143,10 +144,11 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         masked: layer.mask,
         tokenScale: hasTokenScale(layer),
         tail,
-        finishes: tail && layer.temperature !== undefined,
+        ...finish?.choices,
       }),
       ...dtypeChoices(layer),
     },
     ...(score && { functions: score.functions }),
+    ...(finish?.functions && { functions: finish.functions }),
   });
 }

@@ -5,6 +5,7 @@
 import { checkInputs, type SoftmaxInputs } from "../inputs.ts";
 import { NO_ROW, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
+import { evaluateScalar } from "../scalar.ts";
 import { isCertified } from "./certificate.ts";
 import { estimateRows, locate } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
@@ -84,7 +85,9 @@ export async function createReferenceSoftmax(
       const certified = plan.certificate && new Uint8Array(tokens);
       const lse = new Float64Array(tokens);
       const sampled = new Uint32Array(tokens);
-      const finalValue = (score: number) => settled(settled(score) / (plan.temperature ?? 1));
+      const transform = plan.transform ? evaluateScalar(plan.transform) : (score: number) => score;
+      const finalValue = (score: number) =>
+        Number.isNaN(score) ? score : settled(transform(settled(score)) / (plan.temperature ?? 1));
       for (let token = 0; token < tokens; token++) {
         const one = x.subarray(token * plan.inputs, (token + 1) * plan.inputs);
         const { candidates, estimates, dropped } = select(one, inputs.mask);

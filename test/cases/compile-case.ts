@@ -21,7 +21,7 @@ export interface CompiledCase {
 const compiled = new Map<string, Pick<CompiledCase, "plan" | "sources">>();
 
 export function compileCase(softmaxCase: SoftmaxCase): CompiledCase {
-  const key = JSON.stringify(softmaxCase.layer);
+  const key = JSON.stringify(softmaxCase.layer, (_, value) => (typeof value === "function" ? String(value) : value));
   if (!compiled.has(key)) {
     const { plan, files } = compileLayers({ [LAYER]: softmaxCase.layer });
     const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);

@@ -4,13 +4,8 @@
 import type { FfnPlan } from "../../runtime/plan.ts";
 import type { FfnCase, FfnData } from "./ffn-case.ts";
 import { type Chosen, estimatesDecideAlike, type Selecting, wrongChoice } from "./judge.ts";
+import { type Near, through } from "./near.ts";
 import { compare, dot, estimatesOf, roundingOf, sorted } from "./oracle.ts";
-
-/** A number, and how far floats may be off it. */
-interface Near {
-  readonly value: number;
-  readonly slack: number;
-}
 
 /** Everything about one token. Arrays are over the groups that are selected from: index 0 is the first that is not common. */
 export interface ExpectedFfn extends Chosen {
@@ -157,13 +152,6 @@ function groupScore(
     }
     return { value, slack: slack + roundingOf(scores.length + 2, magnitude) };
   };
-}
-
-/** A function that a device may compute with an error of some units in the last place, of a number that is off itself. */
-function through(f: (z: number) => number, { value, slack }: Near): Near {
-  const result = f(value);
-  const moved = [value - slack, value + slack].map((z) => Math.abs(f(z) - result));
-  return { value: result, slack: Math.max(...moved) + 2 ** -18 * Math.abs(result) + 2 ** -24 };
 }
 
 function times(a: Near, b: Near): Near {

@@ -31,8 +31,8 @@ export function judge(comparison: "exact" | "rounded", plan: SoftmaxPlan, expect
   const values = Array.from(found.values).slice(0, best.length);
   const problems = [
     ...wrongRows(plan, rows),
-    ...wrongValues(plan, expected, rows, values, valueSlack),
-    ...wrongOrder(plan, rows, values),
+    ...wrongValues(expected, rows, values, valueSlack),
+    ...wrongOrder(plan, expected, rows, values),
     ...wrongEnd(best.length, found),
     ...wrongOptions(plan, expected.options, found),
   ];
@@ -57,28 +57,33 @@ function wrongRows({ rows: count }: SoftmaxPlan, rows: readonly number[]): strin
 }
 
 function wrongValues(
-  { temperature = 1 }: SoftmaxPlan,
-  { exact }: Expected,
+  { exact, options: { finalOf } }: Expected,
   rows: readonly number[],
   values: readonly number[],
   slack: (row: number) => number,
 ): string[] {
   return rows.flatMap((row, i) => {
-    const [value, wanted] = [values[i]!, exact[row]! / temperature];
-    // Division may be off by 2.5 units (WGSL §15.7.4).
-    const rounding = temperature === 1 ? 0 : 3 * 2 ** -23 * Math.abs(wanted);
-    const near = Math.abs(value - wanted) <= slack(row) / temperature + rounding || compare(value, wanted) === 0;
+    const value = values[i]!;
+    const { value: wanted, slack: off } = finalOf({ value: exact[row]!, slack: slack(row) });
+    const near = Math.abs(value - wanted) <= off || compare(value, wanted) === 0;
     // Scores that equal 0 are returned as +0, whatever they were made of.
     return near && !Object.is(value, -0) ? [] : [`row ${row} has value ${value} instead of ${wanted}`];
   });
 }
 
-function wrongOrder({ temperature }: SoftmaxPlan, rows: readonly number[], values: readonly number[]): string[] {
+function wrongOrder(
+  { temperature, transform }: SoftmaxPlan,
+  { exact, options: { finalOf } }: Expected,
+  rows: readonly number[],
+  values: readonly number[],
+): string[] {
   return rows.slice(1).flatMap((row, i) => {
     const order = compare(values[i]!, values[i + 1]!);
-    // Different scores may have equal quotients.
+    // Different scores may have equal values, and those of close ones may be computed as if they were in another order.
+    const off = transform ? 2 * finalOf({ value: exact[row]!, slack: 0 }).slack : 0;
+    const isClose = Math.abs(values[i]! - values[i + 1]!) <= off;
     const isTie = order === 0 && (rows[i]! < row || temperature !== undefined);
-    return order > 0 || isTie ? [] : [`rows ${rows[i]} and ${row} are in the wrong order`];
+    return order > 0 || isTie || isClose ? [] : [`rows ${rows[i]} and ${row} are in the wrong order`];
   });
 }
 

@@ -25,6 +25,7 @@ const OPTIONS: readonly Option[] = [
   { name: "mask", layer: { mask: true }, data: { mask: (row) => row % 3 !== 1 } },
   { name: "a mask that is not given", layer: { mask: true } },
   { name: "temperature", layer: { temperature: 0.7 } },
+  { name: "a softcap", layer: { transform: (s) => 3 * Math.tanh(s / 3) } },
   { name: "log-sum-exp of the candidates", layer: { logSumExp: true } },
   { name: "log-sum-exp with its tail estimated", layer: { logSumExp: true, tail: "estimate" } },
   { name: "the best row", layer: { sample: greedy() } },
@@ -39,6 +40,7 @@ const OPTIONS: readonly Option[] = [
     layer: {
       bias: "bias",
       mask: true,
+      transform: (s) => (s < 0 ? s / 4 : Math.min(s, 6)),
       temperature: 1.9,
       logSumExp: true,
       tail: "estimate",
@@ -173,6 +175,16 @@ function edges(): SoftmaxCase[] {
       name: "scores that exp would overflow, and far apart",
       layer: { ...everything, temperature: 0.25 },
       data: { bias: each((_row, _column, random) => 256 * integer(random, -40, 40)), uniforms },
+    },
+    {
+      name: "all scores infinite, softcapped",
+      layer: { ...everything, transform: (s) => 30 * Math.tanh(s / 30) },
+      data: { bias: each((row) => (row % 2 ? NEGATIVE_INFINITY : INFINITY)), uniforms },
+    },
+    {
+      name: "a transform that makes all values equal",
+      layer: { ...everything, transform: (s) => Math.min(Math.max(s, 0.5), 0.5) },
+      data: { bias: spread, uniforms },
     },
     { name: "a bias larger than any score", layer: everything, data: { bias: spread, uniforms } },
     {

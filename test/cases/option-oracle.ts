@@ -2,15 +2,28 @@
 // every rank that rounding could lead to.
 
 import type { SoftmaxPlan } from "../../runtime/plan.ts";
+import { type Near, through } from "./near.ts";
 import type { Expected } from "./oracle.ts";
 
 export interface ExpectedOptions {
+  /** What the layer returns for a score. */
+  readonly finalOf: (score: Near) => Near;
   /** Rows that may be returned. */
   readonly allowed: readonly number[];
   readonly lse: number;
   readonly lseSlack: number;
   /** Ranks of the results that may be drawn: one, unless the uniform number lies on a boundary. */
   readonly drawnRanks: readonly number[];
+}
+
+/** What becomes of scores that are ranked: the transform, and the division by the temperature. */
+export function finalValues({ temperature = 1 }: SoftmaxPlan, transform?: (score: number) => number) {
+  return (score: Near): Near => {
+    const { value, slack } = transform && !Number.isNaN(score.value) ? through(transform, score) : score;
+    // Division may be off by 2.5 units (WGSL §15.7.4).
+    const rounding = temperature === 1 ? 0 : 3 * 2 ** -23 * Math.abs(value / temperature);
+    return { value: value / temperature, slack: slack / temperature + rounding };
+  };
 }
 
 type Scores = Omit<Expected, "options" | "survivors">;
@@ -22,16 +35,16 @@ export function expectedOptions(
   plan: SoftmaxPlan,
   scores: Scores,
   allowed: readonly number[],
+  finalOf: (score: Near) => Near,
   uniform: number,
 ): ExpectedOptions {
-  const temperature = plan.temperature ?? 1;
   const { exact, exactSlack, estimates, estimateSlack, candidates, best } = scores;
-  const terms = candidates.map((row) => ({ value: exact[row]! / temperature, slack: exactSlack[row]! / temperature }));
+  const terms = candidates.map((row) => finalOf({ value: exact[row]!, slack: exactSlack[row]! }));
   if (plan.logSumExp === "all" || plan.logSumExp === "estimates") {
     const chosen = new Set(candidates);
     for (const row of allowed) {
       if (chosen.has(row)) continue;
-      terms.push({ value: estimates[row]! / temperature, slack: estimateSlack[row]! / temperature });
+      terms.push(finalOf({ value: estimates[row]!, slack: estimateSlack[row]! }));
     }
   }
   const lse = sumOfExp(terms.map(({ value }) => value));
@@ -39,12 +52,12 @@ export function expectedOptions(
   const largestSlack = finite.reduce((most, { slack }) => Math.max(most, slack), 0);
   const rounding = 8 * 2 ** -23 * finite.reduce((most, { value }) => Math.max(most, Math.abs(value)), 1);
   return {
-    allowed,
+    ...{ finalOf, allowed },
     lse,
     lseSlack: SUM_SLACK + largestSlack + rounding,
     drawnRanks: drawnRanks(
       plan,
-      best.map((row) => exact[row]! / temperature),
+      best.map((row) => finalOf({ value: exact[row]!, slack: 0 }).value),
       uniform,
     ),
   };

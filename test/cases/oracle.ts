@@ -5,7 +5,7 @@ import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { type Bound, boundOfRow, boundOfToken } from "./bounds.ts";
 import { lowRankRows } from "./low-rank-oracle.ts";
-import { type ExpectedOptions, expectedOptions } from "./option-oracle.ts";
+import { type ExpectedOptions, expectedOptions, finalValues } from "./option-oracle.ts";
 import type { CaseData } from "./softmax-case.ts";
 
 /** Everything about one token. */
@@ -33,7 +33,7 @@ const SMALLEST_NORMAL = 2 ** -126;
 /** A function from a token `[inputs]` to what is expected for it. */
 export function oracle(
   plan: SoftmaxPlan,
-  { weights, bias, taken = {} }: Pick<CaseData, "weights" | "bias"> & Partial<CaseData>,
+  { weights, bias, transform, taken = {} }: Pick<CaseData, "weights" | "bias"> & Partial<CaseData>,
 ): (x: Float32Array, token?: number) => Expected {
   const { rows, inputs } = plan;
   const exactTerms = Array.from({ length: rows }, (_, row) => weights.subarray(row * inputs, (row + 1) * inputs));
@@ -55,7 +55,8 @@ export function oracle(
     const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
     const best = sorted(candidates, exact).slice(0, plan.k);
     const scores = { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best };
-    return { ...scores, options: expectedOptions(plan, scores, allowed, taken.uniforms?.[token] ?? 0) };
+    const finalOf = finalValues(plan, transform);
+    return { ...scores, options: expectedOptions(plan, scores, allowed, finalOf, taken.uniforms?.[token] ?? 0) };
   };
 }
 

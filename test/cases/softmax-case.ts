@@ -48,6 +48,8 @@ export interface CaseData {
   /** `[rows]`, as numbers and as they would lie in a weights file. */
   readonly bias?: Float32Array;
   readonly biasBytes?: Uint8Array;
+  /** The layer's, as it was written. */
+  readonly transform?: (score: number) => number;
   /** What `run` takes besides tokens. */
   readonly taken: SoftmaxInputs;
 }
@@ -71,6 +73,7 @@ export function caseData(softmaxCase: SoftmaxCase): CaseData {
     weightBytes: encode(weights, dtype),
     x,
     ...(bias && { bias, biasBytes: encode(bias, dtype) }),
+    ...(layer.transform && { transform: layer.transform }),
     taken,
   };
 }

@@ -72,8 +72,8 @@ export async function go(bytes: Uint8Array): Promise<SoftmaxResult> {
   const loaded = await loadModel(device.device, { plan, sources: Object.fromEntries(compiled.files) }, readPack(bytes, plan));
   return loaded.softmax("head").run(new Float32Array(4));
 }
-// @ts-expect-error 5 bits are not offered
-import("hirec").then(({ quantized }) => quantized({ bits: 5 }));
+// @ts-expect-error 7 bits are not offered
+import("hirec").then(({ quantized }) => quantized({ bits: 7 }));
 console.log(HireError.name, plan.layers.head?.rows);
 `,
     );
