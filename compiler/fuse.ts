@@ -14,8 +14,8 @@
 //    neurons, whose rows lie in one bundle that is read once: exact gate, activation, up, product, and the part of the
 //    result. Which candidates are the top k is known only when all have their exact scores, so `topk` joins `reduce`,
 //    which adds up the parts of the k best: bundles of the other candidates were read in vain, but nothing waits.
-// 7. `sample` leaves the last kernel when that would bind more buffers than the profile allows. It reads k values, so that
-//    all it costs is the launch.
+// 7. `sample` leaves the last kernel when that would bind more buffers than the profile allows, or when a fallback may
+//    change the results. It reads k values, so that all it costs is the launch.
 
 import type { Stage } from "./lower.ts";
 import type { CheckedLayer, CheckedScored } from "./model.ts";
@@ -71,18 +71,20 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
     back.some(({ op }) => op === "rescore") && layer.rows * exactRowBytes(layer) > budgetOf(profile).bindingBytes;
   const last = back.findIndex(({ op }) => op === "topk");
   const groups = rescoreSliced ? [...back.slice(0, last).map((stage) => [stage]), back.slice(last)] : [back];
-  const apart = !rescoreSliced && storageBuffers(layer, profile) > budgetOf(profile).bindings;
+  const tooMany = !rescoreSliced && storageBuffers(layer, profile) > budgetOf(profile).bindings;
+  const apart = tooMany || fallback.length > 0;
+  const sample = back.filter(({ op }) => op === "sample");
   const isOfLast = ({ op }: Stage) => op !== "sample" || !apart;
   return [
     ...front,
     ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group.filter(isOfLast) })),
-    ...(apart ? [{ template: "sample" as const, stages: back.filter(({ op }) => op === "sample") }] : []),
     ...fallback,
+    ...(apart && sample.length > 0 ? [{ template: "sample" as const, stages: sample }] : []),
   ];
 }
 
 /** Storage buffers of the kernel that does everything behind the survivors. */
-function storageBuffers({ estimator, candidates, options }: CheckedScored, profile: Profile): number {
+function storageBuffers({ estimator, candidates, certify, options }: CheckedScored, profile: Profile): number {
   const has = (...conditions: readonly unknown[]) => conditions.filter(Boolean).length;
   const { bias, logSumExp, sampler } = options;
   const rescores = estimator.kind !== "dense";
@@ -92,5 +94,5 @@ function storageBuffers({ estimator, candidates, options }: CheckedScored, profi
   const beside = 6 * 1024;
   const chosen = has(candidates * 8 + beside > budgetOf(profile).workgroupBytes);
   const sampling = has(sampler) + has(sampler === "multinomial");
-  return survivorsAndResults + tokensAndRows + chosen + has(logSumExp) + sampling;
+  return survivorsAndResults + tokensAndRows + chosen + has(logSumExp, certify !== "off") + sampling;
 }

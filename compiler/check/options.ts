@@ -29,16 +29,17 @@ export function checkOptions(
     });
   }
   if (certify !== "off") {
-    for (const property of ["bias", "mask", "transform", "temperature", "logSumExp", "sample"]) {
-      if (options[property] === undefined || options[property] === false) continue;
-      reader.report(
-        "HIRE-SPEC-015",
-        `\`certify\` has no meaning with \`${property}\` yet, of which its proof knows nothing`,
-        {
-          fix: `Remove \`certify\` or \`${property}\``,
-          span: reader.name(layer, property),
-        },
-      );
+    const refuse = (property: string, why: string, fix: string) =>
+      reader.report("HIRE-SPEC-015", `\`certify\` has no meaning with \`${property}\`, ${why}`, {
+        fix,
+        span: reader.name(layer, property),
+      });
+    if (options.bias !== undefined)
+      refuse("bias", "of which its proof knows nothing yet", "Remove `certify` or `bias`");
+    if (logSumExp && certify === "fallback") {
+      refuse("logSumExp", "which a fallback does not compute again", 'Use certify: "report", or remove `logSumExp`');
+    } else if (logSumExp && tail === "estimate" && !isDense) {
+      refuse("tail", "since it ranks rows by upper bounds, not by estimates", 'Remove `certify`, or use tail: "drop"');
     }
   }
   return {

@@ -27,11 +27,13 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     ...made,
     selectsTail,
     addsUp,
+    readsBuckets: selectsTail || others.drops === true,
     sumsOfExp,
     /** Places without a row are made or met. */
+    noKey: (made.masked && selects) || others.certifies === true,
     meetsNoRow: made.masked && (selects || rescores),
     /** The helpers that a kernel needs, each emitted once. */
-    makesKeys: rescores || made.finishes || made.multinomial,
+    makesKeys: rescores || made.finishes || made.multinomial || others.bounded === true,
     valuesOfKeys: ranks || selectsTail,
     infiniteKey: sumsOfExp || made.finishes,
   };

@@ -2,9 +2,9 @@
 
 import type { KernelPlan } from "../../runtime/plan.ts";
 import { exactStride } from "../padding.ts";
-import { binding, exactBinding, inputBinding } from "./buffers.ts";
+import { binding, exactBinding, inputBinding, maskBinding } from "./buffers.ts";
 import { BLOCK_ROWS, blocksOf, exactSurvivors, failedBinding } from "./certificate.ts";
-import { array, type Context, dtypeChoices, kernel, variable } from "./kernel.ts";
+import { array, type Context, dtypeChoices, kernel, made, variable } from "./kernel.ts";
 import { RESCORE_LANES, rowTeams } from "./rescore-topk.ts";
 import { launchesOf, rowSlices } from "./slices.ts";
 
@@ -26,6 +26,7 @@ export function scheduleFallbackScore(context: Context): KernelPlan {
       failedBinding(layer, "read"),
       inputBinding(layer),
       exactBinding(layer),
+      ...(layer.mask ? [maskBinding(layer)] : []),
       exactSurvivors(layer, profile).binding,
       ...(sliced ? [binding("first_row", "uniform", "u32", "of the slice of this launch")] : []),
     ],
@@ -45,6 +46,12 @@ export function scheduleFallbackScore(context: Context): KernelPlan {
       CHUNKS: rowQuads / (layer.dtype === "f32" ? 1 : 2),
       ...(!subgroups && { LANES_PER_ROW: lanesPerRow, TEAMS: RESCORE_LANES / lanesPerRow }),
     },
-    choices: { sliced, subgroups, guarded: inputs < rowQuads * 4, ...dtypeChoices(layer) },
+    choices: {
+      sliced,
+      subgroups,
+      guarded: inputs < rowQuads * 4,
+      ...dtypeChoices(layer),
+      ...made({ masked: layer.mask }),
+    },
   });
 }

@@ -64,8 +64,11 @@ export async function createReferenceSoftmax(
         if (mask?.[row] !== 0) members.push(row);
       }
       const { keep } = plan.selection;
-      survivors.push(...sortRows(members, estimates).slice(0, keep));
-      if (members.length > keep) lastOfCutBuckets.push(members[keep - 1]!);
+      const sorted = sortRows(members, estimates);
+      survivors.push(...sorted.slice(0, keep));
+      // A bucket counts its rows, whether they are allowed or not.
+      const size = Math.ceil((plan.rows - bucket) / plan.selection.buckets);
+      if (size > keep && members.length >= keep) lastOfCutBuckets.push(sorted[keep - 1]!);
     }
     const ordered = sortRows([...survivors], estimates);
     const candidates = ordered.slice(0, plan.candidates);
@@ -93,10 +96,16 @@ export async function createReferenceSoftmax(
         const { candidates, estimates, dropped } = select(one, inputs.mask);
         let scores = score(one, candidates);
         let ranked = sortRows([...candidates], scores);
-        if (certified) certified[token] = Number(isCertified(plan, one, scores[ranked[plan.k - 1]!]!, dropped));
+        if (certified)
+          certified[token] = Number(
+            isCertified(plan, one, scores[ranked[plan.k - 1]!] ?? Number.NEGATIVE_INFINITY, dropped),
+          );
         if (certified?.[token] === 0 && plan.certificate?.kind === "fallback") {
           scores = score(one);
-          ranked = sortRows([...scores.keys()], scores);
+          ranked = sortRows(
+            [...scores.keys()].filter((row) => inputs.mask?.[row] !== 0),
+            scores,
+          );
         }
         ranked.slice(0, plan.k).forEach((row, rank) => {
           indices[token * plan.k + rank] = row;

@@ -1,6 +1,6 @@
 // Layers that are certified: some whose tokens have clear winners, so that proofs succeed, and some where none can.
 
-import { dense, exact, quantized, twoStage } from "../../dsl/index.ts";
+import { dense, exact, multinomial, quantized, twoStage } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
 import { each, integers, normals } from "./fills.ts";
 import { normal } from "./random.ts";
@@ -121,6 +121,36 @@ const formats = FORMATS.flatMap(({ name, layer }): SoftmaxCase[] => [
     comparison: "rounded",
   },
 ]);
+
+/** With whatever else a certified layer may do, on many rows, and on fewer than are returned. */
+const withOptions = FORMATS.flatMap(({ name, layer }): SoftmaxCase[] => {
+  const options: Partial<Layer> = {
+    mask: true,
+    transform: (s) => 50 * Math.tanh(s / 50),
+    temperature: 1.5,
+    sample: multinomial({ topP: 0.9 }),
+    ...(layer.certify === "report" && { logSumExp: true }),
+  };
+  const base = { layer: { ...layer, ...options }, tokens: (layer.batch ?? 1) + 1, comparison: "rounded" } as const;
+  const uniforms = (token: number) => ((token * 37) % 100) / 100;
+  return [
+    {
+      ...base,
+      name: `certified ${name}, and options: clear winners`,
+      ...{ weights: winners, inputs: towardsWinners, uniforms, mask: (row) => row % 5 !== 0 },
+    },
+    {
+      ...base,
+      name: `certified ${name}, and options: random`,
+      ...{ weights: normals, inputs: normals, uniforms, mask: (row) => row % 7 !== 3 },
+    },
+    {
+      ...base,
+      name: `certified ${name}, and options: two rows are allowed`,
+      ...{ weights: normals, inputs: normals, uniforms, mask: (row) => row === 4 || row === 300 },
+    },
+  ];
+});
 
 /** What breaks selections, on every kind of proof and with every remedy. */
 function adversarial(): SoftmaxCase[] {
@@ -263,4 +293,4 @@ const SHAPES: readonly SoftmaxCase[] = (
   comparison: "exact",
 }));
 
-export const CERTIFY_CASES: readonly SoftmaxCase[] = [...formats, ...adversarial(), ...SHAPES];
+export const CERTIFY_CASES: readonly SoftmaxCase[] = [...formats, ...withOptions, ...adversarial(), ...SHAPES];

@@ -36,7 +36,7 @@ export function judgeWhole(
   { exact, exactSlack, ...expected }: Expected,
   found: Found,
 ): string[] {
-  const all = sorted([...exact.keys()], exact);
+  const all = sorted(expected.options.allowed, exact);
   const selection = { ...plan.selection, keep: plan.rows };
   const survivors = expected.survivors.map((_, bucket) => all.filter((row) => row % selection.buckets === bucket));
   const best = all.slice(0, plan.k);
@@ -56,8 +56,11 @@ export function judgeWhole(
   // The claim is stricter than what rounding allows the choice: no other row comes up to the last value.
   const returned = new Set(Array.from(found.indices));
   const last = found.values[plan.k - 1]!;
-  // A row with infinity is infinite or NaN whatever is rounded.
-  const least = (row: number) => exact[row]! - (Number.isFinite(exactSlack[row]!) ? exactSlack[row]! : 0);
+  const least = (row: number) => {
+    const { value, slack } = expected.options.finalOf({ value: exact[row]!, slack: exactSlack[row]! });
+    // A row with infinity is infinite or NaN whatever is rounded.
+    return value - (Number.isFinite(slack) ? slack : 0);
+  };
   const missed = all.filter((row) => !returned.has(row) && compare(least(row), last) > 0);
   return missed.map((row) => `row ${row} (${exact[row]}) is above the last value ${last}`);
 }

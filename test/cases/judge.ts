@@ -34,7 +34,7 @@ export function judge(comparison: "exact" | "rounded", plan: SoftmaxPlan, expect
     ...wrongValues(expected, rows, values, valueSlack),
     ...wrongOrder(plan, expected, rows, values),
     ...wrongEnd(best.length, found),
-    ...wrongOptions(plan, expected.options, found),
+    ...wrongOptions(plan, expected, found),
   ];
   if (problems.length > 0 || rows.length === 0) return problems;
   if (comparison === "exact" && estimatesDecideAlike(plan, expected)) {
@@ -88,17 +88,17 @@ function wrongOrder(
 }
 
 /** Whether what the layer returns besides rows and values is right, given the rows. */
-function wrongOptions({ logSumExp, sampler }: SoftmaxPlan, expected: ExpectedOptions, found: Found): string[] {
+function wrongOptions({ logSumExp, sampler }: SoftmaxPlan, { best, options }: Expected, found: Found): string[] {
   const problems: string[] = [];
   if ((found.lse !== undefined) !== (logSumExp !== undefined)) problems.push(`the log-sum-exp is ${found.lse}`);
   if ((found.sampled !== undefined) !== (sampler !== undefined)) problems.push(`the sampled row is ${found.sampled}`);
   if (found.lse !== undefined) {
-    const { lse, lseSlack } = expected;
+    const { lse, lseSlack } = options;
     const near = Math.abs(found.lse - lse) <= lseSlack || Object.is(found.lse, lse);
     if (!near) problems.push(`the log-sum-exp is ${found.lse} instead of ${lse}`);
   }
   if (found.sampled !== undefined) {
-    const wanted = expected.drawnRanks.map((rank) => found.indices[rank]!);
+    const wanted = options.drawnRanks(best.filter((row) => row !== NO_ROW)).map((rank) => found.indices[rank]!);
     if (!wanted.includes(found.sampled)) problems.push(`row ${found.sampled} is sampled instead of ${wanted}`);
   }
   return problems;

@@ -12,8 +12,8 @@ export interface ExpectedOptions {
   readonly allowed: readonly number[];
   readonly lse: number;
   readonly lseSlack: number;
-  /** Ranks of the results that may be drawn: one, unless the uniform number lies on a boundary. */
-  readonly drawnRanks: readonly number[];
+  /** Ranks of these results that may be drawn: one, unless the uniform number lies on a boundary. */
+  readonly drawnRanks: (best: readonly number[]) => readonly number[];
 }
 
 /** What becomes of scores that are ranked: the transform, and the division by the temperature. */
@@ -26,7 +26,7 @@ export function finalValues({ temperature = 1 }: SoftmaxPlan, transform?: (score
   };
 }
 
-type Scores = Omit<Expected, "options" | "survivors">;
+type Scores = Omit<Expected, "options" | "survivors" | "best">;
 
 /** Relative error of a sum of exponentials in floats, with room for a few hundred terms and WGSL's exp (§15.7.4). */
 const SUM_SLACK = 1e-5;
@@ -38,7 +38,7 @@ export function expectedOptions(
   finalOf: (score: Near) => Near,
   uniform: number,
 ): ExpectedOptions {
-  const { exact, exactSlack, estimates, estimateSlack, candidates, best } = scores;
+  const { exact, exactSlack, estimates, estimateSlack, candidates } = scores;
   const terms = candidates.map((row) => finalOf({ value: exact[row]!, slack: exactSlack[row]! }));
   if (plan.logSumExp === "all" || plan.logSumExp === "estimates") {
     const chosen = new Set(candidates);
@@ -55,11 +55,10 @@ export function expectedOptions(
     ...{ finalOf, allowed },
     lse,
     lseSlack: SUM_SLACK + largestSlack + rounding,
-    drawnRanks: drawnRanks(
-      plan,
-      best.map((row) => finalOf({ value: exact[row]!, slack: 0 }).value),
-      uniform,
-    ),
+    drawnRanks: (best) => {
+      const values = best.map((row) => finalOf({ value: exact[row]!, slack: 0 }).value);
+      return drawnRanks(plan, values, uniform);
+    },
   };
 }
 

@@ -1,12 +1,13 @@
-// expect HIRE-SPEC-010 at 15:41: `temperature` must be a number from 0.000001 to 1000000, not 0
-// expect HIRE-SPEC-015 at 16:30: `tail` has no meaning without logSumExp, the only sum that has one
-// expect HIRE-SPEC-010 at 17:61: `topP` must be a number above 0 and at most 1, not 1.5
-// expect HIRE-SPEC-010 at 18:59: `topK` must be a whole number from 1 to 4, not 5
-// expect HIRE-SPEC-014 at 19:44: `sample` cannot be "greedy"
-// expect HIRE-SPEC-013 at 20:41: `mask` cannot be "yes"
-// expect HIRE-SPEC-016 at 21:41: `bias` must be the name of a tensor, not 3
-// expect HIRE-SPEC-015 at 22:52: `certify` has no meaning with `bias` yet, of which its proof knows nothing
-// expect HIRE-SPEC-015 at 22:63: `certify` has no meaning with `sample` yet, of which its proof knows nothing
+// expect HIRE-SPEC-010 at 16:41: `temperature` must be a number from 0.000001 to 1000000, not 0
+// expect HIRE-SPEC-015 at 17:30: `tail` has no meaning without logSumExp, the only sum that has one
+// expect HIRE-SPEC-010 at 18:61: `topP` must be a number above 0 and at most 1, not 1.5
+// expect HIRE-SPEC-010 at 19:59: `topK` must be a whole number from 1 to 4, not 5
+// expect HIRE-SPEC-014 at 20:44: `sample` cannot be "greedy"
+// expect HIRE-SPEC-013 at 21:41: `mask` cannot be "yes"
+// expect HIRE-SPEC-016 at 22:41: `bias` must be the name of a tensor, not 3
+// expect HIRE-SPEC-015 at 23:52: `certify` has no meaning with `bias`, of which its proof knows nothing yet
+// expect HIRE-SPEC-015 at 24:51: `certify` has no meaning with `logSumExp`, which a fallback does not compute again
+// expect HIRE-SPEC-015 at 25:74: `certify` has no meaning with `tail`, since it ranks rows by upper bounds, not by estimates
 import { defineModel, greedy, multinomial, quantized, softmax } from "hirec";
 
 const base = { inputs: 64, rows: 256, weight: "w", estimator: quantized({ bits: 4 }), k: 4 } as const;
@@ -20,4 +21,6 @@ export default defineModel("softmax-options", {
   masked_text: softmax({ ...base, mask: "yes" as never }),
   bias_number: softmax({ ...base, bias: 3 as never }),
   certified: softmax({ ...base, certify: "report", bias: "b", sample: greedy() }),
+  summed: softmax({ ...base, certify: "fallback", logSumExp: true }),
+  tail_of_bounds: softmax({ ...base, certify: "report", logSumExp: true, tail: "estimate" }),
 });

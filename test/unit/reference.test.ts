@@ -25,13 +25,13 @@ describe("the reference finds what the original weights and their codes give", (
       expect(selected.survivors).toEqual(expected.survivors.flat());
       expect(selected.candidates).toEqual(expected.candidates);
       const isWhole = found.certified?.[token] === 1 || layer.certificate?.kind === "fallback";
-      const ofAll = sorted([...expected.exact.keys()], expected.exact).slice(0, layer.k);
+      const ofAll = sorted(expected.options.allowed, expected.exact).slice(0, layer.k);
       const best = isWhole ? ofAll : expected.best;
       const result = resultOf(found, layer.k, token);
       expect(Array.from(result.indices).slice(0, best.length)).toEqual(best);
       best.forEach((row, rank) => {
         const value = result.values[rank]!;
-        const wanted = expected.exact[row]! / (layer.temperature ?? 1);
+        const { value: wanted } = expected.options.finalOf({ value: expected.exact[row]!, slack: 0 });
         expect(compare(value, wanted), `row ${row}: ${value}`).toBe(0);
         expect(Object.is(value, -0)).toBe(false);
       });
