@@ -8,6 +8,7 @@ const ABSENT = {
   masked: false,
   tokenScale: false,
   tail: false,
+  tailsInWorkgroup: false,
   finishes: false,
   transforms: false,
   divides: false,

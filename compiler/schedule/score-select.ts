@@ -65,6 +65,9 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     else place("squares", "f32", tiling.lanes, 4);
     place("token_norms", "vec2<f32>", batch, 8);
   }
+  // Beside the scores of a large batch, registers of a CUDA thread would not do for its tails.
+  const manyTails = tail && profile.target === "cuda" && batch > 4;
+  const tailsInWorkgroup = manyTails && place("tails", "vec2<u32>", batch * tiling.lanes, 8);
   const keptInWorkgroup = place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
@@ -144,6 +147,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         masked: layer.mask,
         tokenScale: hasTokenScale(layer),
         tail,
+        tailsInWorkgroup,
         ...finish?.choices,
       }),
       ...dtypeChoices(layer),
