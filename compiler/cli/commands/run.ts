@@ -37,7 +37,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       })
       .option("layer", { describe: "Only this layer; default: all whose input the file holds", type: "string" })
       .option("device", {
-        describe: "Where to run; auto takes the GPU, else the software adapter",
+        describe: "Where to run; auto takes the GPU, else the software adapter; reference is float64 on the CPU",
         choices: ["auto", "webgpu", "software", "reference"] as const,
         default: "auto" as const,
       })
