@@ -75,11 +75,15 @@ const common = {
   crossover: fc.constantFrom("dense", "ignore"),
 } as const;
 
+/** Those that decrease nowhere and are a number everywhere. */
+const transforms = ["softcap 30", "clamp", "leaky relu", "hard tanh by if", "selu"].map((name) => ACTIVATIONS[name]!);
+
 /** What a head may do besides; a tail and a share of `k` are drawn in any case, and used where they mean something. */
 const besides = fc.record(
   {
     bias: fc.constant("bias"),
     mask: fc.boolean(),
+    transform: fc.constantFrom(...transforms),
     temperature: fc.double({ min: 0.05, max: 20, noNaN: true }),
     logSumExp: fc.boolean(),
     tail: fc.constantFrom("drop", "estimate"),

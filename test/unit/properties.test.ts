@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile, compileModel, type Target } from "../../compiler/index.ts";
+import { compile, compileModel } from "../../compiler/index.ts";
 import {
   defineModel,
   dense,
@@ -95,7 +95,7 @@ describe("every legal spec", () => {
         const text = Object.entries(layers).map(([name, layer]) => `  ${name}: ${written(layer)},\n`);
         await writeFile(
           path,
-          `import * as hirec from "hirec";\nconst { ${BUILDERS} } = hirec;\nexport default defineModel("random", {\n${text.join("")}});\n`,
+          `import { ${BUILDERS} } from "hirec";\nexport default defineModel("random", {\n${text.join("")}});\n`,
         );
         const { files } = await compile(path);
         expect(files).toEqual(compileModel(defineModel("random", layers)).files);
@@ -110,18 +110,11 @@ const BUILDERS = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, t
 /** Nothing when the layer asks for too much. */
 function compileOrRefuse(head: Layer) {
   try {
-    return compileModel(defineModel("random", { head }), { targets: targetsOf(head) });
+    return compileModel(defineModel("random", { head }), { targets: ["wgsl", "cuda"] });
   } catch (thrown) {
     if (isTooMuch(thrown)) return undefined;
     throw thrown;
   }
-}
-
-/** Heads with options are rendered to WGSL only (HIRE-PLAN-010). */
-function targetsOf({ options }: Layer): readonly Target[] {
-  const { mask, logSumExp, ...given } = { mask: false, logSumExp: false, ...options };
-  const hasOptions = mask || logSumExp || ["bias", "temperature", "sample"].some((property) => property in given);
-  return hasOptions ? ["wgsl"] : ["wgsl", "cuda"];
 }
 
 /** Functions that no kernel can compute, or only just. */
@@ -163,7 +156,7 @@ describe("every broken spec", () => {
   const optionsOf = (names: string) =>
     fc.record(Object.fromEntries(names.split(" ").map((name) => [name, anything])), { requiredKeys: [] });
   const ofHead = optionsOf(
-    "inputs rows dtype weight estimator k candidates select certify batch crossover bias mask temperature logSumExp tail sample",
+    "inputs rows dtype weight estimator k candidates select certify batch crossover bias mask transform temperature logSumExp tail sample",
   );
   const ofFeedForward = optionsOf(
     "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch crossover",
