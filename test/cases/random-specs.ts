@@ -24,7 +24,10 @@ export interface Sizes {
   readonly candidates: number;
 }
 
-const share = fc.double({ min: 0, max: 1, noNaN: true });
+/** Evenly; fc.double draws evenly among the floats, most of which are next to nothing. */
+const between = (low: number, high: number) =>
+  fc.integer({ min: 0, max: 1000 }).map((thousandths) => low + (thousandths / 1000) * (high - low));
+const share = between(0, 1);
 
 /** The whole number from `low` to `high` that lies so far between them. */
 function whole(share: number, low: number, high: number): number {
@@ -69,7 +72,7 @@ const common = {
   dtype: fc.constantFrom("f32", "f16", "bf16"),
   select: fc.oneof(
     fc.constant(exact()),
-    fc.double({ min: 0.01, max: 1, noNaN: true }).map((recall) => twoStage({ recall })),
+    between(0.01, 1).map((recall) => twoStage({ recall })),
   ),
   batch: fc.integer({ min: 1, max: 16 }),
   crossover: fc.constantFrom("dense", "ignore"),
@@ -84,13 +87,10 @@ const besides = fc.record(
     bias: fc.constant("bias"),
     mask: fc.boolean(),
     transform: fc.constantFrom(...transforms),
-    temperature: fc.double({ min: 0.05, max: 20, noNaN: true }),
+    temperature: between(0.05, 20),
     logSumExp: fc.boolean(),
     tail: fc.constantFrom("drop", "estimate"),
-    sample: fc.oneof(
-      fc.constant(undefined),
-      fc.record({ topK: share, topP: fc.double({ min: 0.01, max: 1, noNaN: true }) }, { requiredKeys: [] }),
-    ),
+    sample: fc.oneof(fc.constant(undefined), fc.record({ topK: share, topP: between(0.01, 1) }, { requiredKeys: [] })),
   },
   { requiredKeys: [] },
 );

@@ -95,7 +95,7 @@ describe("every legal spec", () => {
         const text = Object.entries(layers).map(([name, layer]) => `  ${name}: ${written(layer)},\n`);
         await writeFile(
           path,
-          `import { ${BUILDERS} } from "hirec";\nexport default defineModel("random", {\n${text.join("")}});\n`,
+          `import { ${NAMES} } from "hirec";\nexport default defineModel("random", {\n${text.join("")}});\n`,
         );
         const { files } = await compile(path);
         expect(files).toEqual(compileModel(defineModel("random", layers)).files);
@@ -105,7 +105,7 @@ describe("every legal spec", () => {
   });
 });
 
-const BUILDERS = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, twoStage, greedy, multinomial";
+const NAMES = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, twoStage, greedy, multinomial";
 
 /** Nothing when the layer asks for too much. */
 function compileOrRefuse(head: Layer) {
@@ -116,6 +116,12 @@ function compileOrRefuse(head: Layer) {
     throw thrown;
   }
 }
+
+const BUILDERS = [quantized, lowRank, dense, exact, twoStage, greedy, multinomial, softmax, ffn] as readonly ((
+  options: unknown,
+) => unknown)[];
+/** What options inside of options are called. */
+const NESTED = "bits group activations rank basis recall topK topP size score gate up down".split(" ");
 
 /** Functions that no kernel can compute, or only just. */
 const FUNCTIONS: readonly ((...given: never[]) => unknown)[] = [
@@ -140,12 +146,13 @@ describe("every broken spec", () => {
     { weight: 3, arbitrary: fc.anything() },
     {
       weight: 2,
+      arbitrary: fc.tuple(fc.constantFrom(...BUILDERS), fc.anything()).map(([build, options]) => build(options)),
+    },
+    {
+      weight: 2,
       arbitrary: fc
-        .tuple(
-          fc.constantFrom(quantized, lowRank, dense, exact, twoStage, greedy, multinomial, softmax, ffn),
-          fc.anything(),
-        )
-        .map(([builder, options]) => (builder as (options: unknown) => unknown)(options)),
+        .tuple(fc.constantFrom(...BUILDERS), fc.dictionary(fc.constantFrom(...NESTED), fc.anything()))
+        .map(([build, options]) => build(options)),
     },
     {
       weight: 2,
@@ -194,7 +201,7 @@ describe("every broken spec", () => {
         const changed = replaced(layer.options, places[place % places.length]!, value);
         expectDiagnosed(() => defineModel("broken", { layer: { ...layer, options: changed } as Layer }));
       }),
-      { numRuns: 300 * RUNS, seed: SEED },
+      { numRuns: 1000 * RUNS, seed: SEED },
     );
   });
 
