@@ -156,7 +156,22 @@ describe("every broken spec", () => {
     },
     {
       weight: 2,
-      arbitrary: fc.constantFrom(0, -1, 0.5, 1, 2 ** 24, 2 ** 24 + 1, 2 ** 53, -0, Number.NaN, "", "f32", "max"),
+      arbitrary: fc.constantFrom<unknown>(
+        null,
+        undefined,
+        0,
+        -1,
+        0.5,
+        1,
+        2 ** 24,
+        2 ** 24 + 1,
+        2 ** 53,
+        -0,
+        Number.NaN,
+        "",
+        "f32",
+        "max",
+      ),
     },
     { weight: 1, arbitrary: fc.constantFrom<unknown>(...FUNCTIONS) },
   );
@@ -185,7 +200,7 @@ describe("every broken spec", () => {
         expectDiagnosed(() => defineModel("broken", layers as never));
         expectDiagnosed(() => defineModel("broken", { head: softmax(layers as never), other: layers as never }));
       }),
-      { numRuns: 500 * RUNS, seed: SEED },
+      { numRuns: 1000 * RUNS, seed: SEED },
     );
   });
 
@@ -201,7 +216,7 @@ describe("every broken spec", () => {
         const changed = replaced(layer.options, places[place % places.length]!, value);
         expectDiagnosed(() => defineModel("broken", { layer: { ...layer, options: changed } as Layer }));
       }),
-      { numRuns: 1000 * RUNS, seed: SEED },
+      { numRuns: 2000 * RUNS, seed: SEED },
     );
   });
 
