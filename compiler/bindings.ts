@@ -38,21 +38,32 @@ function document(writer: CodeBlockWriter, text: string): CodeBlockWriter {
 }
 
 function writeLayer(writer: CodeBlockWriter, name: string, layer: LayerPlan): void {
-  const { kind, inputs, rows, dtype, k, batch } = layer;
-  writer.writeLine(`/** f32 [tokens, ${inputs}] -> ${result(layer)}. */`);
-  const shape = Object.entries({
+  const { kind, inputs, rows, dtype, k, batch, mask, logSumExp, sampler, certificate } = layer;
+  const taken = [
+    ...(mask ? [`mask u8 [${rows}]`] : []),
+    ...(sampler === "multinomial" ? ["uniforms f32 [tokens]"] : []),
+  ];
+  writer.writeLine(`/** ${[`f32 [tokens, ${inputs}]`, ...taken].join(", ")} -> ${result(layer)}. */`);
+  const shape = {
     ...{ kind, inputs, rows },
     ...(kind === "ffn" && { outputs: layer.outputs }),
-    ...{ dtype, k, batch },
-    ...(kind === "softmax" && layer.certificate && { certify: layer.certificate.kind }),
-  });
-  const properties = shape.map(([property, value]) => `${property}: ${JSON.stringify(value)}`);
+    ...{ dtype, k, batch, certify: certificate?.kind, mask, logSumExp, sampler },
+  };
+  const given = Object.entries(shape).filter(([, value]) => value !== undefined);
+  const properties = given.map(([property, value]) => `${property}: ${JSON.stringify(value)}`);
   writer.writeLine(`${name}: { ${properties.join(", ")} },`);
 }
 
 function result(layer: LayerPlan): string {
-  const { k } = layer;
-  if (layer.kind === "softmax") return `the ${k} best of ${layer.rows} rows: u32 and f32 [tokens, ${k}]`;
+  const { k, certificate, logSumExp, sampler } = layer;
+  if (layer.kind === "softmax") {
+    const besides = [
+      ...(certificate ? ["certified u8 [tokens]"] : []),
+      ...(logSumExp ? ["lse f32 [tokens]"] : []),
+      ...(sampler ? ["sampled u32 [tokens]"] : []),
+    ];
+    return [`the ${k} best of ${layer.rows} rows: u32 and f32 [tokens, ${k}]`, ...besides].join(", ");
+  }
   const { outputs, group } = layer;
   return `f32 [tokens, ${outputs}] of the ${k} best of ${group.count} groups: u32 [tokens, ${k}]`;
 }

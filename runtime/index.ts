@@ -2,7 +2,7 @@
 // Node; `hirec/runtime/node` adds files and devices there.
 
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
-export type { SoftmaxInputs } from "./inputs.ts";
+export { maskBits, type SoftmaxInputs } from "./inputs.ts";
 export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
 export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
@@ -10,7 +10,7 @@ export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
 export { type CompiledSources, type GpuLayer, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
-export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
+export type { GpuSoftmax, GpuSoftmaxResult, SoftmaxBuffers } from "./webgpu/softmax.ts";
 export {
   type BufferOf,
   type CompiledParts,
@@ -21,6 +21,7 @@ export {
   type TypedFfn,
   type TypedFfnBuffers,
   type TypedFfnResult,
+  type TypedInputs,
   type TypedLayer,
   type TypedLoader,
   type TypedModel,

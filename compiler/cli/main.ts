@@ -13,11 +13,15 @@ import { packCommand } from "./commands/pack.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { EXIT } from "./report.ts";
 
-const EPILOGUE = `Exit codes: ${EXIT.ok} done, ${EXIT.problem} something is wrong with a spec, plan, pack or input, ${EXIT.usage} the command line is wrong, ${EXIT.environment} this machine lacks something (see hirec doctor), ${EXIT.bug} a bug in hirec.`;
+const EPILOGUE = `\`hirec <command> --help\` shows the options of a command and an example.
+
+Exit codes: ${EXIT.ok} done, ${EXIT.problem} something is wrong with a spec, plan, pack or input, ${EXIT.usage} the command line is wrong, ${EXIT.environment} this machine lacks something (see hirec doctor), ${EXIT.bug} a bug in hirec.`;
 
 const parser = yargs(hideBin(process.argv))
   .scriptName("hirec")
-  .usage("$0 <command>\n\nCompiles layer specs in TypeScript into fused GPU kernels.")
+  .usage(
+    "$0 <command>\n\nCompiles layer specs in TypeScript into fused GPU kernels: init or write a spec, compile it, pack the weights, run.",
+  )
   .option("json", { describe: "Print one JSON object", type: "boolean", default: false })
   .command(initCommand)
   .command(compileCommand)

@@ -10,8 +10,8 @@ export type Disorder =
 /** Differences that rounding explains are none. */
 const TOLERANCE = 1e-9;
 
-/** Scores as they are, close together; then all magnitudes of floats. */
-const TRIED = [mirrored(200 * 32, (i) => i / 32), mirrored(8 * 200, (i) => 2 ** (i / 8 - 72))];
+/** Scores as they are, close together; then all magnitudes of floats, to infinity. */
+const TRIED = [mirrored(200 * 32, (i) => i / 32), mirrored(8 * 200, (i) => Math.fround(2 ** (i / 8 - 72)))];
 
 export function findDisorder(scalar: ScalarFunction): Disorder | undefined {
   const evaluate = evaluateScalar(scalar);

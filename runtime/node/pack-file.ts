@@ -138,7 +138,7 @@ function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
 function findWeight(
   layer: string,
   { dtype }: LayerPlan,
-  { property, name, rows, columns, dimensions }: WeightTensor,
+  { property, role, name, shape: wanted, dimensions }: WeightTensor,
   files: readonly SafetensorsFile[],
 ) {
   const holders = files.filter(({ tensors }) => tensors.has(name));
@@ -147,7 +147,7 @@ function findWeight(
   if (!file) {
     const like = files
       .flatMap(({ tensors }) => [...tensors.values()])
-      .filter(({ shape }) => String(shape) === String([rows, columns]))
+      .filter(({ shape }) => String(shape) === String(wanted))
       .map((tensor) => `"${tensor.name}"`);
     throw new HireError({
       code: "HIRE-PACK-003",
@@ -166,21 +166,23 @@ function findWeight(
     });
   }
   const tensor = file.tensors.get(name)!;
-  if (String(tensor.shape) !== String([rows, columns])) {
+  if (String(tensor.shape) !== String(wanted)) {
     throw new HireError({
       code: "HIRE-PACK-004",
-      message: `Tensor "${name}" in ${file.path} has shape [${tensor.shape}], but layer "${layer}" has [${rows},${columns}] (${dimensions.join(", ")})`,
+      message: `Tensor "${name}" in ${file.path} has shape [${tensor.shape}], but layer "${layer}" has [${wanted}] (${dimensions.join(", ")})`,
       fix: `Correct ${dimensions.join(" and ")} in the spec, or name another tensor`,
     });
   }
   if (tensor.dtype !== dtype.toUpperCase()) {
     const known = ["F32", "F16", "BF16"].includes(tensor.dtype);
+    const ofWeights = `Convert the tensor to ${dtype.toUpperCase()}: a bias has the dtype of its weights`;
+    const ofSpec = known
+      ? `Write dtype: "${tensor.dtype.toLowerCase()}" in the spec`
+      : "Convert the tensor to F32, F16 or BF16; hirec reads no other dtype";
     throw new HireError({
       code: "HIRE-PACK-005",
       message: `Tensor "${name}" in ${file.path} is ${tensor.dtype}, but layer "${layer}" has dtype "${dtype}"`,
-      fix: known
-        ? `Write dtype: "${tensor.dtype.toLowerCase()}" in the spec`
-        : "Convert the tensor to F32, F16 or BF16; hirec reads no other dtype",
+      fix: role === "bias" ? ofWeights : ofSpec,
     });
   }
   return { file, tensor };

@@ -1,13 +1,14 @@
 // Running a compiled model on tensors from a file, into a file.
 
-import { HireError } from "../errors.ts";
+import type { SoftmaxInputs } from "../inputs.ts";
 import type { LayerResult } from "../layer.ts";
-import type { LayerPlan, Plan } from "../plan.ts";
+import type { LayerPlan } from "../plan.ts";
 import { createReference } from "../reference/layer.ts";
 import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.ts";
 import { type DeviceChoice, requestNodeDevice } from "./device.ts";
 import { openPack } from "./pack-file.ts";
-import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
+import { type LayerInputs, readInputs } from "./run-inputs.ts";
+import { openSafetensors, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
 import { refuseToReplace } from "./write-whole.ts";
 
 export interface RunOptions {
@@ -35,13 +36,15 @@ export interface RunSummary {
   }[];
 }
 
-/** What runs one layer on `x` of `[tokens, inputs]`. */
-type LayerRunner = (layer: string, x: Float32Array) => Promise<LayerResult>;
+/** A layer of any kind on any device; `x` is `[tokens, inputs]`. */
+interface RunnableLayer {
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<LayerResult>;
+}
 
 /**
- * Reads `<layer>.input` F32 `[tokens, inputs]`; writes of an output head `<layer>.indices` U32 and `<layer>.values` F32
- * `[tokens, k]`, and `<layer>.certified` U8 `[tokens]` where it is certified; of a feed-forward `<layer>.output` F32
- * `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
+ * Reads what the layers take (`readInputs`); writes of an output head `<layer>.indices` U32 and `<layer>.values` F32
+ * `[tokens, k]`, and where it has them `<layer>.certified` U8, `<layer>.lse` F32 and `<layer>.sampled` U32 `[tokens]`; of a
+ * feed-forward `<layer>.output` F32 `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
  * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
  */
 export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
@@ -49,24 +52,23 @@ export async function runFile(compiled: CompiledSources, options: RunOptions): P
   await refuseToReplace(options.output, [options.input, options.pack], "HIRE-RUN-009");
   const input = await openSafetensors(options.input);
   try {
-    const wanted = options.layer === undefined ? layersWithInput(plan, input) : [options.layer];
-    const inputs = new Map<string, Float32Array>();
-    for (const name of wanted) inputs.set(name, await readInput(name, requireLayer(plan, name), input));
-    const { runner, close, ...where } = await openRunner(compiled, wanted, options);
+    const inputs = await readInputs(plan, input, options.layer);
+    const { layers: runnable, close, ...where } = await openLayers(compiled, [...inputs.keys()], options);
     try {
       const outputs: TensorSource[] = [];
       const layers: RunSummary["layers"][number][] = [];
-      const tokensOf = (name: string, x: Float32Array) => x.length / plan.layers[name]!.inputs;
-      const total = [...inputs].reduce((sum, [name, x]) => sum + tokensOf(name, x), 0);
+      const tokensOf = (name: string, { x }: LayerInputs) => x.length / plan.layers[name]!.inputs;
+      const total = [...inputs].reduce((sum, [name, taken]) => sum + tokensOf(name, taken), 0);
       let done = 0;
-      for (const [name, x] of inputs) {
-        const result = await runInParts(runner, name, plan.layers[name]!, x, (tokens) => {
+      for (const [name, taken] of inputs) {
+        const result = await runInParts(runnable[name]!, plan.layers[name]!, taken, (tokens) => {
           done += tokens;
           options.onProgress?.(done, total);
         });
+        const tokens = tokensOf(name, taken);
         const certified = result.certified && Array.from(result.certified).filter((flag) => flag === 1).length;
-        layers.push({ layer: name, tokens: tokensOf(name, x), ...(certified !== undefined && { certified }) });
-        outputs.push(...resultTensors(name, tokensOf(name, x), result));
+        layers.push({ layer: name, tokens, ...(certified !== undefined && { certified }) });
+        outputs.push(...resultTensors(name, tokens, result));
       }
       await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
       return { ...where, layers };
@@ -91,10 +93,9 @@ function emptyLike(values: ResultArray | Float64Array, length: number): ResultAr
 }
 
 async function runInParts(
-  runner: LayerRunner,
-  name: string,
+  layer: RunnableLayer,
   { inputs, batch }: LayerPlan,
-  x: Float32Array,
+  { x, mask, uniforms }: LayerInputs,
   onPart: (tokens: number) => void,
 ): Promise<Result> {
   const tokens = x.length / inputs;
@@ -102,7 +103,10 @@ async function runInParts(
   const part = LAUNCHES_PER_PART * batch;
   for (let first = 0; first < tokens; first += part) {
     const last = Math.min(tokens, first + part);
-    const result = await runner(name, x.subarray(first * inputs, last * inputs));
+    const result = await layer.run(x.subarray(first * inputs, last * inputs), {
+      ...(mask && { mask }),
+      ...(uniforms && { uniforms: uniforms.subarray(first, last) }),
+    });
     for (const [name, values] of Object.entries(result) as [string, ResultArray | Float64Array][]) {
       const each = values.length / (last - first);
       whole[name] ??= emptyLike(values, tokens * each);
@@ -113,28 +117,21 @@ async function runInParts(
   return whole;
 }
 
-async function openRunner({ plan, sources }: CompiledSources, layers: readonly string[], options: RunOptions) {
+async function openLayers({ plan, sources }: CompiledSources, names: readonly string[], options: RunOptions) {
   const pack = await openPack(options.pack, plan);
   try {
     if (options.device === "reference") {
-      const references = new Map(
-        await Promise.all(
-          layers.map(
-            async (name) => [name, await createReference(name, requireLayer(plan, name), pack.weights)] as const,
-          ),
-        ),
-      );
-      const runner: LayerRunner = (layer, x) => references.get(layer)!.run(x);
-      return { runner, close: () => {}, device: "float64 on the CPU", kind: "reference" as const };
+      const layers: Record<string, RunnableLayer> = {};
+      for (const name of names) layers[name] = await createReference(name, requireLayer(plan, name), pack.weights);
+      return { layers, close: () => {}, device: "float64 on the CPU", kind: "reference" as const };
     }
     const { device, description, kind, close } = await requestNodeDevice(options.device);
     try {
-      const model = await loadModel(device, { plan, sources }, pack.weights, {
-        layers,
+      const { layers, profile } = await loadModel(device, { plan, sources }, pack.weights, {
+        layers: names,
         ...(options.profile !== undefined && { profile: options.profile }),
       });
-      const runner: LayerRunner = (layer, x) => model.layers[layer]!.run(x);
-      return { runner, close, device: description, kind, profile: model.profile };
+      return { layers, close, device: description, kind, profile };
     } catch (thrown) {
       close();
       throw thrown;
@@ -144,40 +141,16 @@ async function openRunner({ plan, sources }: CompiledSources, layers: readonly s
   }
 }
 
-function layersWithInput({ layers, model }: Plan, input: SafetensorsFile): string[] {
-  const names = Object.keys(layers).filter((name) => input.tensors.has(`${name}.input`));
-  if (names.length > 0) return names;
-  const wanted = Object.keys(layers).map((name) => `"${name}.input"`);
-  throw badInput(
-    `${input.path} holds no input for "${model}"`,
-    `Store the tokens as tensor ${wanted.join(" or ")}, F32 [tokens, inputs]`,
-  );
-}
-
-async function readInput(name: string, { inputs }: LayerPlan, file: SafetensorsFile): Promise<Float32Array> {
-  const tensor = file.tensors.get(`${name}.input`);
-  const fix = `Store the tokens as tensor "${name}.input", F32 [tokens, ${inputs}], with at least one token`;
-  if (!tensor) throw badInput(`${file.path} holds no tensor "${name}.input"`, fix);
-  const { dtype, shape } = tensor;
-  if (dtype !== "F32" || shape.length !== 2 || shape[1] !== inputs || shape[0] === 0) {
-    throw badInput(`Tensor "${name}.input" in ${file.path} is ${dtype} [${shape}], not F32 [tokens, ${inputs}]`, fix);
-  }
-  const bytes = await file.read(tensor);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-}
-
-function badInput(message: string, fix: string): HireError {
-  return new HireError({ code: "HIRE-RUN-002", message, fix });
-}
-
 const DTYPES = { Float32Array: "F32", Uint32Array: "U32", Uint8Array: "U8" } as const;
+
+/** Results that are one number per token, and need no second dimension. */
+const PER_TOKEN: readonly string[] = ["certified", "lse", "sampled"];
 
 function resultTensors(layer: string, tokens: number, result: Result): TensorSource[] {
   return Object.entries(result).map(([name, values]) => ({
     name: `${layer}.${name}`,
     dtype: DTYPES[values.constructor.name as keyof typeof DTYPES],
-    // One flag per token needs no second dimension.
-    shape: values instanceof Uint8Array ? [tokens] : [tokens, values.length / tokens],
+    shape: PER_TOKEN.includes(name) ? [tokens] : [tokens, values.length / tokens],
     bytes: () => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   }));
 }

@@ -9,23 +9,26 @@ import type { WeightMatrix } from "./weights.ts";
 export interface WeightTensor {
   /** The property of the spec that names it. */
   readonly property: string;
-  readonly role: "weight" | "gate" | "up" | "down";
+  readonly role: "weight" | "bias" | "gate" | "up" | "down";
   readonly name: string;
-  readonly rows: number;
-  readonly columns: number;
-  /** What the spec calls rows and columns. */
-  readonly dimensions: readonly [string, string];
+  readonly shape: readonly number[];
+  /** What the spec calls each extent of the shape. */
+  readonly dimensions: readonly string[];
 }
 
 export function weightTensors(plan: LayerPlan): readonly WeightTensor[] {
   const { rows, inputs } = plan;
   if (plan.kind === "softmax") {
-    const dimensions = ["rows", "inputs"] as const;
-    return [{ property: "weight", role: "weight", name: plan.weight, rows, columns: inputs, dimensions }];
+    const { weight, bias } = plan;
+    const ofRows = { property: "bias", role: "bias" as const, shape: [rows], dimensions: ["rows"] };
+    return [
+      { property: "weight", role: "weight", name: weight, shape: [rows, inputs], dimensions: ["rows", "inputs"] },
+      ...(bias === undefined ? [] : [{ ...ofRows, name: bias }]),
+    ];
   }
   const { gate, up, down } = plan.weights;
-  const into = { rows, columns: inputs, dimensions: ["hidden", "inputs"] } as const;
-  const out = { rows: plan.outputs, columns: rows, dimensions: ["outputs", "hidden"] } as const;
+  const into = { shape: [rows, inputs], dimensions: ["hidden", "inputs"] } as const;
+  const out = { shape: [plan.outputs, rows], dimensions: ["outputs", "hidden"] } as const;
   return [
     ...(gate === undefined ? [] : [{ property: "weights.gate", role: "gate" as const, name: gate, ...into }]),
     { property: "weights.up", role: "up", name: up, ...into },
@@ -41,9 +44,10 @@ export function packWeights(
   activations?: Activations,
 ): PackedTensor[] {
   const matrices: Partial<Record<WeightTensor["role"], WeightMatrix>> = {};
-  for (const { role, rows, columns } of weightTensors(plan)) {
-    matrices[role] = { rows, inputs: columns, dtype: plan.dtype, bytes: bytes[role]! };
+  for (const { role, shape } of weightTensors(plan)) {
+    const [rows, inputs] = shape;
+    if (inputs !== undefined) matrices[role] = { rows: rows!, inputs, dtype: plan.dtype, bytes: bytes[role]! };
   }
-  if (plan.kind === "softmax") return packLayer(plan, matrices.weight!, onRow, activations);
+  if (plan.kind === "softmax") return packLayer(plan, matrices.weight!, onRow, activations, bytes.bias);
   return packFfn(plan, matrices as FfnWeights, onRow, activations);
 }

@@ -25,6 +25,11 @@ export interface SoftmaxBuffers {
   readonly sampled?: GPUBuffer;
 }
 
+export interface GpuSoftmaxResult extends SoftmaxResult {
+  readonly values: Float32Array;
+  readonly lse?: Float32Array;
+}
+
 export interface GpuSoftmax {
   readonly kind: "softmax";
   readonly plan: SoftmaxPlan;
@@ -38,7 +43,7 @@ export interface GpuSoftmax {
    * @param x `[tokens, inputs]`.
    * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
    */
-  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<SoftmaxResult>;
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<GpuSoftmaxResult>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }

@@ -2,25 +2,29 @@
 // these to the model's own names and numbers.
 
 import { HireError } from "../errors.ts";
-import type { FfnResult, SoftmaxResult, WeightSource } from "../layer.ts";
+import type { SoftmaxInputs } from "../inputs.ts";
+import type { FfnResult, WeightSource } from "../layer.ts";
 import { readPack } from "../pack/read-pack.ts";
-import { asPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
+import { asPlan, type BufferPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import type { FfnBuffers, GpuFfn } from "./ffn.ts";
 import { loadModel, requireLayer } from "./model.ts";
 import { pickProgram } from "./program.ts";
-import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
+import type { GpuSoftmax, GpuSoftmaxResult, SoftmaxBuffers } from "./softmax.ts";
 
-/** What the types know of a softmax layer. */
-export interface SoftmaxShape extends Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch"> {
-  /** Only of a layer that is certified. */
+/** What the types know of a softmax layer; what it does without is absent. */
+export interface SoftmaxShape
+  extends Pick<SoftmaxPlan, "kind" | "inputs" | "rows" | "dtype" | "k" | "batch" | "mask" | "logSumExp" | "sampler"> {
   readonly certify?: "report" | "fallback";
 }
 
-/** What a layer of some shape has only when it is certified. */
-type WhenCertified<Shape extends SoftmaxShape, Properties> = Shape extends { readonly certify: string }
-  ? Properties
-  : unknown;
+/** What a layer has only when its shape says so. */
+type Where<Shape, Option, Properties> = Shape extends Option ? Properties : unknown;
+type Certified = { readonly certify: string };
+type Masked = { readonly mask: true };
+type Summed = { readonly logSumExp: string };
+type Sampled = { readonly sampler: string };
+type Drawn = { readonly sampler: "multinomial" };
 
 /** What the types know of a feed-forward; `rows` are its neurons. */
 export type FfnShape = Pick<FfnPlan, "kind" | "inputs" | "rows" | "outputs" | "dtype" | "k" | "batch">;
@@ -30,32 +34,49 @@ export type LayerShapes = Readonly<Record<string, SoftmaxShape | FfnShape>>;
 declare const contents: unique symbol;
 
 /**
- * A buffer that is known to hold elements of one type in one shape. A plain `GPUBuffer` may stand for it; one that is
- * known to hold something else does not compile.
+ * A buffer that is known to hold elements of one type in one shape; `bits` are those of `maskBits`. A plain `GPUBuffer` may
+ * stand for it; one that is known to hold something else does not compile.
  */
-export type BufferOf<Element extends "f32" | "u32", Shape extends readonly number[]> = GPUBuffer & {
+export type BufferOf<Element extends "f32" | "u32" | "bits", Shape extends readonly number[]> = GPUBuffer & {
   readonly [contents]?: readonly [Element, Shape];
 };
 
 /** The caller's buffers of one launch. */
-export type TypedBuffers<Shape extends SoftmaxShape> = SoftmaxBuffers & {
+export type TypedBuffers<Shape extends SoftmaxShape> = Pick<SoftmaxBuffers, "x" | "indices" | "values"> & {
   readonly x: BufferOf<"f32", readonly [Shape["batch"], Shape["inputs"]]>;
   readonly indices: BufferOf<"u32", readonly [Shape["batch"], Shape["k"]]>;
   readonly values: BufferOf<"f32", readonly [Shape["batch"], Shape["k"]]>;
-} & WhenCertified<Shape, { readonly certified: BufferOf<"u32", readonly [Shape["batch"]]> }>;
+} & Where<Shape, Certified, { readonly certified: BufferOf<"u32", readonly [Shape["batch"]]> }> &
+  Where<Shape, Masked, { readonly mask: BufferOf<"bits", readonly [Shape["rows"]]> }> &
+  Where<Shape, Drawn, { readonly uniforms: BufferOf<"f32", readonly [Shape["batch"]]> }> &
+  Where<Shape, Summed, { readonly lse: BufferOf<"f32", readonly [Shape["batch"]]> }> &
+  Where<Shape, Sampled, { readonly sampled: BufferOf<"u32", readonly [Shape["batch"]]> }>;
 
-/** The best rows of each token, as `[tokens, k]`, and whether it is certain that no row was missed, as `[tokens]`. */
-export type TypedResult<Shape extends SoftmaxShape> = SoftmaxResult & {
+/** The best rows of each token, as `[tokens, k]`, and what else the layer gives for each, as `[tokens]`. */
+export type TypedResult<Shape extends SoftmaxShape> = Pick<GpuSoftmaxResult, "indices" | "values"> & {
   readonly tokens: number;
   readonly k: Shape["k"];
-} & WhenCertified<Shape, { readonly certified: Uint8Array }>;
+} & Where<Shape, Certified, { readonly certified: Uint8Array }> &
+  Where<Shape, Summed, { readonly lse: Float32Array }> &
+  Where<Shape, Sampled, { readonly sampled: Uint32Array }>;
+
+/** What the layer takes besides tokens: numbers to draw by wherever it does, a mask where it has one, or nothing. */
+export type TypedInputs<Shape extends SoftmaxShape> = Where<Shape, Masked, Pick<SoftmaxInputs, "mask">> &
+  Where<Shape, Drawn, Required<Pick<SoftmaxInputs, "uniforms">>>;
+
+/** The same as an argument that is there only for layers that have a use for it. */
+type InputArguments<Shape extends SoftmaxShape> = Shape extends Drawn
+  ? [inputs: TypedInputs<Shape>]
+  : Shape extends Masked
+    ? [inputs?: TypedInputs<Shape>]
+    : [];
 
 export interface TypedSoftmax<Shape extends SoftmaxShape> extends Pick<GpuSoftmax, "destroy"> {
   readonly plan: SoftmaxPlan & Shape;
   /** As `GpuSoftmax.encode`: one launch of `batch` tokens on the caller's buffers. */
   encode(encoder: GPUCommandEncoder, buffers: TypedBuffers<Shape>): void;
   /** As `GpuSoftmax.run`: any number of tokens, `x` is `[tokens, inputs]`. */
-  run(x: Float32Array): Promise<TypedResult<Shape>>;
+  run(x: Float32Array, ...inputs: InputArguments<Shape>): Promise<TypedResult<Shape>>;
   /** Buffers of the size that `encode` needs, for storage and copies; they are the caller's to destroy. */
   createBuffers(): TypedBuffers<Shape>;
 }
@@ -170,10 +191,12 @@ function findDifference({ layers }: Plan, shapes: LayerShapes): string | undefin
   const [found, expected] = [layers, shapes].map((each) => Object.keys(each).sort().join(", "));
   if (found !== expected) return `its layers are ${found}, not ${expected}`;
   for (const [name, shape] of Object.entries(shapes)) {
-    for (const [property, value] of Object.entries(shape)) {
-      const { certificate, ...layer } = layers[name]!;
-      const planned = new Map(Object.entries({ ...layer, certify: certificate?.kind })).get(property);
-      if (planned !== value) return `${property} of layer "${name}" is ${planned}, not ${value}`;
+    const { certificate, ...layer } = layers[name]!;
+    const planned = new Map(Object.entries({ ...layer, certify: certificate?.kind }));
+    const stated = new Map(Object.entries(shape));
+    for (const property of [...stated.keys(), "certify", "mask", "logSumExp", "sampler"]) {
+      const [is, said] = [planned, stated].map((each) => each.get(property) ?? "absent");
+      if (is !== said) return `${property} of layer "${name}" is ${is}, not ${said}`;
     }
   }
   return undefined;
@@ -193,35 +216,27 @@ async function readSources(
   return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
-type Sizes = readonly { readonly name: string; readonly bytes: number }[];
-
-/** A function that creates a buffer of the layer by its name. */
-function bufferCreator(device: GPUDevice, layer: string, sizes: Sizes): (name: string) => GPUBuffer {
+/** Creates the buffers that a launch takes from its caller, by name. */
+function createBuffers(device: GPUDevice, layer: string, planned: readonly BufferPlan[]): Record<string, GPUBuffer> {
   const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
-  return (name) => {
-    const { bytes } = sizes.find((each) => each.name === name)!;
-    return device.createBuffer({ label: `${layer}.${name}`, size: bytes, usage });
-  };
+  const external = planned.filter(({ role }) => role === "input" || role === "output");
+  return Object.fromEntries(
+    external.map(({ name, bytes }) => [name, device.createBuffer({ label: `${layer}.${name}`, size: bytes, usage })]),
+  );
 }
 
 function typedSoftmax(
   device: GPUDevice,
   name: string,
   { plan, encode, run, destroy }: GpuSoftmax,
-  sizes: Sizes,
-): TypedSoftmax<SoftmaxShape> {
+  buffers: readonly BufferPlan[],
+) {
   const { k, inputs } = plan;
-  const create = bufferCreator(device, name, sizes);
   return {
     plan,
     encode,
-    run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, k }),
-    createBuffers: () => ({
-      x: create("x"),
-      indices: create("indices"),
-      values: create("values"),
-      ...(plan.certificate && { certified: create("certified") }),
-    }),
+    run: async (x: Float32Array, taken?: SoftmaxInputs) => ({ ...(await run(x, taken)), tokens: x.length / inputs, k }),
+    createBuffers: () => createBuffers(device, name, buffers),
     destroy,
   };
 }
@@ -230,15 +245,14 @@ function typedFfn(
   device: GPUDevice,
   name: string,
   { plan, encode, run, destroy }: GpuFfn,
-  sizes: Sizes,
-): TypedFfn<FfnShape> {
+  buffers: readonly BufferPlan[],
+) {
   const { k, inputs, outputs } = plan;
-  const create = bufferCreator(device, name, sizes);
   return {
     plan,
     encode,
-    run: async (x) => ({ ...(await run(x)), tokens: x.length / inputs, outputs, k }),
-    createBuffers: () => ({ x: create("x"), output: create("output"), groups: create("groups") }),
+    run: async (x: Float32Array) => ({ ...(await run(x)), tokens: x.length / inputs, outputs, k }),
+    createBuffers: () => createBuffers(device, name, buffers),
     destroy,
   };
 }

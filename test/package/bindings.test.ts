@@ -6,11 +6,14 @@ import { type BuildOptions, build as esbuild } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstalledPackage, installPackage, root, runProgram } from "./install.ts";
 
-const SPEC = `import { defineModel, dense, quantized, softmax } from "hirec";
+const SPEC = `import { defineModel, dense, greedy, multinomial, quantized, softmax } from "hirec";
 const shape = { inputs: 32, rows: 200, dtype: "f32", weight: "w", batch: 2 } as const;
 export default defineModel("small", {
   head: softmax({ ...shape, estimator: quantized({ bits: 8 }), k: 4 }),
   draft: softmax({ ...shape, estimator: dense(), k: 1 }),
+  drawn: softmax({ ...shape, estimator: dense(), k: 4, mask: true, logSumExp: true, sample: multinomial() }),
+  masked: softmax({ ...shape, estimator: dense(), k: 4, mask: true, sample: greedy() }),
+  proven: softmax({ ...shape, estimator: quantized({ bits: 8 }), k: 4, certify: "report" }),
 });
 `;
 
@@ -84,7 +87,17 @@ const profile: SmallProfile = "webgpu-default";
 const sources = (file: string) => fetch(file).then((found) => found.text());
 const part = await loadSmall(device, { plan, sources }, new Uint8Array(8), { profile, layers: ["draft"] });
 part.layers.draft.destroy();
-console.log(four, rows, dtype, best);
+const { drawn, masked, proven } = model.layers;
+const [x, mask, uniforms] = [new Float32Array(32), new Uint8Array(200), new Float32Array(1)];
+const draws = await drawn.run(x, { mask, uniforms });
+const more = [...draws.lse, ...draws.sampled, ...(await drawn.run(x, { uniforms })).sampled];
+more.push(...(await masked.run(x)).sampled, ...(await masked.run(x, { mask })).sampled);
+more.push(...(await proven.run(x)).certified);
+drawn.encode(encoder, drawn.createBuffers());
+drawn.encode(encoder, { ...drawn.createBuffers(), mask: own, uniforms: own, sampled: own, lse: own });
+masked.encode(encoder, masked.createBuffers());
+proven.encode(encoder, { ...proven.createBuffers(), certified: own });
+console.log(four, rows, dtype, best, more);
 model.destroy();
 `,
       module,
@@ -99,6 +112,31 @@ model.destroy();
       "model.layers.head.run(new Float64Array(32))",
       "(await model.layers.head.run(x)).k satisfies 5",
       "model.layers.head.plan.rows satisfies 201",
+      "head.run(x, {})",
+      "head.run(x, { mask })",
+      "(await head.run(x)).lse",
+      "(await head.run(x)).sampled",
+      "(await head.run(x)).certified",
+      "drawn.run(x)",
+      "drawn.run(x, { mask })",
+      "drawn.run(x, { mask, uniforms: mask })",
+      "drawn.run(x, { mask: uniforms, uniforms })",
+      "drawn.run(x, { uniforms, unifroms: uniforms })",
+      "(await drawn.run(x, { uniforms })).certified",
+      "masked.run(x, { uniforms })",
+      "masked.run(x, { mask, uniforms })",
+      "(await masked.run(x)).lse",
+      "(await proven.run(x)).sampled",
+      "head.createBuffers().mask",
+      "masked.createBuffers().uniforms",
+      "masked.encode(encoder, buffers)",
+      "proven.encode(encoder, buffers)",
+      "head.encode(encoder, { ...buffers, mask: own })",
+      "drawn.encode(encoder, masked.createBuffers())",
+      "drawn.encode(encoder, { ...drawn.createBuffers(), mask: drawn.createBuffers().sampled })",
+      "drawn.encode(encoder, { ...drawn.createBuffers(), uniforms: drawn.createBuffers().sampled })",
+      "drawn.encode(encoder, { ...drawn.createBuffers(), lse: drawn.createBuffers().values })",
+      "drawn.encode(encoder, { ...drawn.createBuffers(), certified: own })",
       "head.encode(encoder, { x: buffers.x, indices: buffers.indices })",
       "head.encode(encoder, { x: buffers.values, indices: buffers.indices, values: buffers.values })",
       "head.encode(encoder, { x: buffers.x, indices: buffers.values, values: buffers.values })",
@@ -115,8 +153,11 @@ model.destroy();
       `${start}
 declare const model: Small;
 declare const x: Float32Array;
+declare const mask: Uint8Array;
+declare const uniforms: Float32Array;
+declare const own: GPUBuffer;
 export type Unused = SmallProfile;
-const { head } = model.layers;
+const { head, drawn, masked, proven } = model.layers;
 const buffers = head.createBuffers();
 const compiled = await readCompiledFolder("generated/small");
 const part = await loadSmall(device, compiled, weights, { layers: ["head"] });

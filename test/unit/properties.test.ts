@@ -1,4 +1,4 @@
-// Properties over random specs. HIREC_RUNS multiplies the number of runs, for a longer search than CI has time for.
+// Properties over random specs (test/cases/runs.ts says how to search for longer).
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,120 +6,231 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, compileModel } from "../../compiler/index.ts";
-import { defineModel, dense, exact, quantized, softmax, twoStage } from "../../dsl/index.ts";
+import {
+  defineModel,
+  dense,
+  exact,
+  ffn,
+  greedy,
+  type Layer,
+  lowRank,
+  multinomial,
+  quantized,
+  softmax,
+  twoStage,
+} from "../../dsl/index.ts";
 import { HireError } from "../../runtime/errors.ts";
 import { type NodeDevice, requestNullDevice } from "../../runtime/node/device.ts";
 import { compileKernel } from "../../runtime/webgpu/program.ts";
+import { feedForwards, heads, recallOf, written } from "../cases/random-specs.ts";
+import { RUNS, SEED } from "../cases/runs.ts";
 
-const RUNS = Number(process.env.HIREC_RUNS ?? 1);
-
-const estimator = fc.oneof(
-  fc.record({
-    bits: fc.constantFrom(4 as const, 8 as const),
-    group: fc.constantFrom(32 as const, 64 as const, 128 as const, "row" as const),
-    activations: fc.constantFrom("int8" as const, "f32" as const),
-  }),
-  fc.constant(undefined),
+/** Sizes from one row to a large vocabulary. */
+const upTo = (largest: number) => ({
+  inputs: 4096,
+  rows: fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: largest })),
+  candidates: 4096,
+});
+const legal: fc.Arbitrary<Layer> = fc.oneof(
+  heads(upTo(300_000)).map((options) => softmax(options)),
+  feedForwards(upTo(30_000)).map((options) => ffn(options)),
 );
 
-/** Options that the language allows, sizes from one row to a large vocabulary. */
-const legal = fc
-  .record({
-    inputs: fc.integer({ min: 1, max: 4096 }),
-    rows: fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 300_000 })),
-    dtype: fc.constantFrom("f32" as const, "f16" as const, "bf16" as const),
-    estimator,
-    recall: fc.oneof(fc.constant(undefined), fc.double({ min: 0.01, max: 1, noNaN: true })),
-    batch: fc.integer({ min: 1, max: 16 }),
-    k: fc.double({ min: 0, max: 1, noNaN: true }),
-    candidates: fc.double({ min: 0, max: 1, noNaN: true }),
-  })
-  .map(({ estimator, recall, k, candidates, ...shape }) => {
-    // Whole numbers from shares: 1 ≤ k ≤ candidates ≤ rows, and few enough for one binding.
-    const most = Math.min(shape.rows, 4096);
-    const count = 1 + Math.floor(candidates ** 3 * (most - 1));
-    return softmax({
-      ...shape,
-      weight: "w",
-      estimator: estimator ? quantized(estimator) : dense(),
-      select: recall === undefined ? exact() : twoStage({ recall }),
-      k: 1 + Math.floor(k * (count - 1)),
-      ...(estimator && { candidates: count }),
-    });
-  });
+const isDiagnosed = (thrown: unknown) =>
+  thrown instanceof HireError && thrown.diagnostics.every(({ code, message, fix }) => code && message && fix);
+
+/** What a layer may be too large, or ask too much at once, for. */
+const isTooMuch = (thrown: unknown) =>
+  isDiagnosed(thrown) &&
+  (thrown as HireError).diagnostics.every(({ code }) => code === "HIRE-PLAN-001" || code === "HIRE-PLAN-009");
 
 describe("every legal spec", () => {
   let device: NodeDevice;
+  let folder: string;
   beforeAll(async () => {
     device = await requestNullDevice();
+    folder = await mkdtemp(join(tmpdir(), "hirec-properties-"));
   });
-  afterAll(() => device.close());
+  afterAll(async () => {
+    device.close();
+    await rm(folder, { recursive: true });
+  });
 
   it("compiles to kernels that Tint accepts, within the limits and with the recall that it asked for", async () => {
+    let refused = 0;
     await fc.assert(
-      fc.asyncProperty(legal, async (head) => {
-        const { plan, files } = compileModel(defineModel("random", { head }));
-        const layer = plan.layers.head!;
-        const { recall } = (head.options.select?.options ?? { recall: 1 }) as { recall: number };
-        expect(layer.selection.recallOfCandidates).toBeGreaterThanOrEqual(recall - 1e-6);
-        expect(layer.selection.buckets * layer.selection.keep).toBeGreaterThanOrEqual(layer.candidates);
-        for (const { layers, limits } of plan.programs) {
-          for (const { slices, bytes } of layers.head!.buffers) {
+      fc.asyncProperty(legal, async (layer) => {
+        const compiled = compileOrRefuse(layer);
+        if (!compiled) return void refused++;
+        const { plan, files } = compiled;
+        const { selection, candidates } = plan.layers.head!;
+        expect(selection.recallOfCandidates).toBeGreaterThanOrEqual(recallOf(layer.options) - 1e-6);
+        expect(selection.buckets * selection.keep).toBeGreaterThanOrEqual(candidates);
+        for (const { target, layers, limits } of plan.programs) {
+          const { buffers, kernels } = layers.head!;
+          for (const { slices, bytes } of target === "wgsl" ? buffers : []) {
             expect(Math.max(...(slices ?? [bytes]))).toBeLessThanOrEqual(limits.maxStorageBufferBindingSize!);
           }
-          for (const kernel of layers.head!.kernels) {
-            expect(kernel.workgroupBytes).toBeLessThanOrEqual(limits.maxComputeWorkgroupStorageSize!);
-            await compileKernel(device.device, kernel, files.get(kernel.file)!);
+          for (const kernel of kernels) {
+            const memory = target === "wgsl" ? limits.maxComputeWorkgroupStorageSize! : limits.sharedMemPerBlock!;
+            expect(kernel.workgroupBytes).toBeLessThanOrEqual(memory);
+            if (target === "wgsl") await compileKernel(device.device, kernel, files.get(kernel.file)!);
           }
         }
       }),
-      { numRuns: 40 * RUNS, seed: 1 },
+      { numRuns: 80 * RUNS, seed: SEED },
+    );
+    expect(refused).toBeLessThanOrEqual(4 * RUNS);
+  });
+
+  it("compiles to the same from its text as from a program", async () => {
+    const small = { inputs: 300, rows: fc.integer({ min: 1, max: 900 }), candidates: 100 };
+    const layers = fc.record({
+      head: heads(small).map((options) => softmax(options)),
+      mlp: feedForwards(small).map((options) => ffn(options)),
+    });
+    const path = join(folder, "random.hire.ts");
+    await fc.assert(
+      fc.asyncProperty(layers, async (layers) => {
+        const text = Object.entries(layers).map(([name, layer]) => `  ${name}: ${written(layer)},\n`);
+        await writeFile(
+          path,
+          `import { ${NAMES} } from "hirec";\nexport default defineModel("random", {\n${text.join("")}});\n`,
+        );
+        const { files } = await compile(path);
+        expect(files).toEqual(compileModel(defineModel("random", layers)).files);
+      }),
+      { numRuns: 12 * RUNS, seed: SEED },
     );
   });
 });
 
+const NAMES = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, twoStage, greedy, multinomial";
+
+/** Nothing when the layer asks for too much. */
+function compileOrRefuse(head: Layer) {
+  try {
+    return compileModel(defineModel("random", { head }), { targets: ["wgsl", "cuda"] });
+  } catch (thrown) {
+    if (isTooMuch(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+const BUILDERS = [quantized, lowRank, dense, exact, twoStage, greedy, multinomial, softmax, ffn] as readonly ((
+  options: unknown,
+) => unknown)[];
+/** What options inside of options are called. */
+const NESTED = "bits group activations rank basis recall topK topP size score gate up down".split(" ");
+
+/** Functions that no kernel can compute, or only just. */
+const FUNCTIONS: readonly ((...given: never[]) => unknown)[] = [
+  (z: number) => z,
+  () => 1,
+  (z: number, y: number) => z + y,
+  (z: number) => String(z),
+  (z: number): number => FUNCTIONS.length + z,
+  async (z: number) => z,
+  function* (z: number) {
+    yield z;
+  },
+  Math.abs,
+  Math.abs.bind(undefined),
+  class {} as never,
+  new Proxy((z: number) => z, {}),
+];
+
 describe("every broken spec", () => {
-  const options = fc.record(
+  /** Anything that a program can put somewhere, builders with anything in them and functions of every kind among it. */
+  const anything: fc.Arbitrary<unknown> = fc.oneof(
+    { weight: 3, arbitrary: fc.anything() },
     {
-      inputs: fc.anything(),
-      rows: fc.anything(),
-      dtype: fc.anything(),
-      weight: fc.anything(),
-      estimator: fc.anything(),
-      k: fc.anything(),
-      candidates: fc.anything(),
-      select: fc.anything(),
-      batch: fc.anything(),
+      weight: 2,
+      arbitrary: fc.tuple(fc.constantFrom(...BUILDERS), fc.anything()).map(([build, options]) => build(options)),
     },
-    { requiredKeys: [] },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.constantFrom(...BUILDERS), fc.dictionary(fc.constantFrom(...NESTED), fc.anything()))
+        .map(([build, options]) => build(options)),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom<unknown>(
+        null,
+        undefined,
+        0,
+        -1,
+        0.5,
+        1,
+        2 ** 24,
+        2 ** 24 + 1,
+        2 ** 53,
+        -0,
+        Number.NaN,
+        "",
+        "f32",
+        "max",
+      ),
+    },
+    { weight: 1, arbitrary: fc.constantFrom<unknown>(...FUNCTIONS) },
   );
-  const isDiagnosed = (thrown: unknown) =>
-    thrown instanceof HireError && thrown.diagnostics.every(({ code, message, fix }) => code && message && fix);
+  const optionsOf = (names: string) =>
+    fc.record(Object.fromEntries(names.split(" ").map((name) => [name, anything])), { requiredKeys: [] });
+  const ofHead = optionsOf(
+    "inputs rows dtype weight estimator k candidates select certify batch crossover bias mask transform temperature logSumExp tail sample",
+  );
+  const ofFeedForward = optionsOf(
+    "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch crossover",
+  );
+
+  const expectDiagnosed = (model: () => ReturnType<typeof defineModel>) => {
+    try {
+      compileModel(model());
+    } catch (thrown) {
+      if (!isDiagnosed(thrown)) throw thrown;
+    }
+  };
 
   it("gets diagnostics, whatever stands in place of its options, layers and name", () => {
     fc.assert(
-      fc.property(fc.anything(), fc.anything(), options, (name, layers, given) => {
-        for (const model of [
-          () => defineModel(name as string, { head: softmax(given as never) }),
-          () => defineModel("broken", layers as never),
-          () => defineModel("broken", { head: softmax(layers as never), other: layers as never }),
-        ]) {
-          try {
-            compileModel(model());
-          } catch (thrown) {
-            if (!isDiagnosed(thrown)) throw thrown;
-          }
-        }
+      fc.property(anything, anything, ofHead, ofFeedForward, (name, layers, head, mlp) => {
+        expectDiagnosed(() => defineModel(name as string, { head: softmax(head as never) }));
+        expectDiagnosed(() => defineModel("broken", { mlp: ffn(mlp as never) }));
+        expectDiagnosed(() => defineModel("broken", layers as never));
+        expectDiagnosed(() => defineModel("broken", { head: softmax(layers as never), other: layers as never }));
       }),
-      { numRuns: 500 * RUNS, seed: 2 },
+      { numRuns: 1000 * RUNS, seed: SEED },
+    );
+  });
+
+  it("gets diagnostics, or compiles, when one value of a legal spec is replaced by any other", () => {
+    const small = { inputs: 200, rows: fc.integer({ min: 1, max: 300 }), candidates: 50 };
+    const layers: fc.Arbitrary<Layer> = fc.oneof(
+      heads(small).map((options) => softmax(options)),
+      feedForwards(small).map((options) => ffn(options)),
+    );
+    fc.assert(
+      fc.property(layers, fc.nat(), anything, (layer, place, value) => {
+        const places = placesIn(layer.options);
+        const changed = replaced(layer.options, places[place % places.length]!, value);
+        expectDiagnosed(() => defineModel("broken", { layer: { ...layer, options: changed } as Layer }));
+      }),
+      { numRuns: 2000 * RUNS, seed: SEED },
     );
   });
 
   it("gets diagnostics, whatever its text is cut or mixed into", async () => {
-    const text = `import { defineModel, quantized, softmax } from "hirec";
+    const text = `import { defineModel, ffn, lowRank, multinomial, quantized, softmax } from "hirec";
 const shape = { inputs: 64, rows: 512 };
+const cap = (z: number, most: number) => { if (z > most) return most; return Math.max(z, -most); };
 export default defineModel("cut", {
-  head: softmax({ ...shape, weight: "w", estimator: quantized({ bits: 4 }), k: 4 }),
+  head: softmax({ ...shape, weight: "w", estimator: quantized({ bits: 4 }), k: 4, sample: multinomial({ topP: 0.9 }) }),
+  mlp: ffn({
+    ...{ inputs: 64, hidden: 256, weights: { gate: "g", up: "u", down: "d" }, k: 0.1 },
+    ...{ estimator: lowRank({ rank: 8, bits: 8 }), group: { size: 4, score: (z) => Math.abs(z) } },
+    activation: (z) => (z > 0 ? cap(z, 6) : 0.01 * z ** 3),
+  }),
 });
 `;
     const folder = await mkdtemp(join(tmpdir(), "hirec-properties-"));
@@ -140,6 +251,10 @@ export default defineModel("cut", {
       "k: 1,",
       "await ",
       "=>",
+      "z",
+      " ? ",
+      "Math.",
+      "** ",
       "\0",
     );
     try {
@@ -150,10 +265,27 @@ export default defineModel("cut", {
             if (!isDiagnosed(thrown)) throw thrown;
           });
         }),
-        { numRuns: 60 * RUNS, seed: 3 },
+        { numRuns: 60 * RUNS, seed: SEED },
       );
     } finally {
       await rm(folder, { recursive: true });
     }
   });
 });
+
+type Path = readonly string[];
+
+/** The paths of all values in a layer's options, those of builders' options too. */
+function placesIn(value: unknown, path: Path = []): Path[] {
+  if (typeof value !== "object" || value === null) return [path];
+  const inside = Object.keys(value).flatMap((name) =>
+    placesIn((value as Record<string, unknown>)[name], [...path, name]),
+  );
+  return path.length === 0 ? inside : [path, ...inside];
+}
+
+function replaced(value: unknown, [name, ...rest]: Path, by: unknown): unknown {
+  if (name === undefined) return by;
+  const object = value as Readonly<Record<string, unknown>>;
+  return { ...object, [name]: replaced(object[name], rest, by) };
+}

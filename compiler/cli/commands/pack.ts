@@ -11,7 +11,7 @@ interface Arguments extends GlobalArguments {
   readonly module: string;
   readonly weights: readonly string[];
   readonly out: string;
-  readonly activations: readonly string[];
+  readonly activations: readonly string[] | undefined;
 }
 
 export const packCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -27,12 +27,12 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         demandOption: true,
       })
       .option("activations", {
-        describe: "safetensors files with recorded inputs of layers, as <layer>.input F32 [tokens, inputs]",
+        describe:
+          'safetensors files with recorded inputs of layers, as <layer>.input F32 [tokens, inputs]: estimators then err least on such inputs; lowRank with basis: "activations" needs them',
         type: "string",
         array: true,
-        default: [],
       })
-      .option("out", { describe: "The packed file", type: "string", demandOption: true })
+      .option("out", { describe: "The file to write, for `run --weights`", type: "string", demandOption: true })
       .example("$0 pack generated/tiny-lm --weights model.safetensors --out tiny-lm.pack", ""),
   handler: (args) =>
     runCommand("pack", args.json, async () => {
@@ -41,7 +41,7 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
       const started = performance.now();
       try {
         const summary = await packModel(plan, args.weights, args.out, {
-          activations: args.activations,
+          activations: args.activations ?? [],
           onProgress: progress.update,
         });
         const seconds = ((performance.now() - started) / 1000).toFixed(2);

@@ -24,18 +24,20 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       .positional("module", { describe: "A compiled folder or a spec", type: "string", demandOption: true })
       .option("weights", { describe: "The file that `pack` wrote", type: "string", demandOption: true })
       .option("input", {
-        describe: "safetensors with <layer>.input F32 [tokens, inputs]",
+        describe:
+          "safetensors with <layer>.input F32 [tokens, inputs]; of heads also <layer>.mask U8 [rows], 1 where a row may be returned (optional), and <layer>.uniforms F32 [tokens] in [0, 1) to draw by (with multinomial)",
         type: "string",
         demandOption: true,
       })
       .option("output", {
-        describe: "Gets <layer>.indices U32 and <layer>.values F32, both [tokens, k]; <layer>.certified U8 [tokens]",
+        describe:
+          "Gets, of heads, <layer>.indices U32 and <layer>.values F32 [tokens, k], and where the spec asks for them <layer>.certified U8, <layer>.lse F32 and <layer>.sampled U32 [tokens]; of feed-forwards <layer>.output F32 [tokens, outputs] and <layer>.groups U32 [tokens, k]",
         type: "string",
         demandOption: true,
       })
       .option("layer", { describe: "Only this layer; default: all whose input the file holds", type: "string" })
       .option("device", {
-        describe: "Where to run; auto takes the GPU, else the software adapter",
+        describe: "Where to run; auto takes the GPU, else the software adapter; reference is float64 on the CPU",
         choices: ["auto", "webgpu", "software", "reference"] as const,
         default: "auto" as const,
       })

@@ -135,6 +135,34 @@ describe("weights that do not fit the plan are refused, and no pack is left behi
     });
   });
 
+  test("HIRE-PACK-003 to -005 for the bias of a head, by the property that names it", async () => {
+    const estimator = quantized({ bits: 4 });
+    const biased = compileModel(
+      defineModel("tiny", { head: softmax({ ...SIZE, weight: "lm_head", bias: "b", estimator }) }),
+    ).plan;
+    const bias = { name: "b", dtype: "BF16", shape: [256] } as const;
+    const problemWith = async (tensor: TensorToWrite) => {
+      const path = await store("w.safetensors", [WEIGHT, tensor]);
+      return problemOf(() => packModel(biased, [path], at("tiny.pack")));
+    };
+    expect(await problemWith({ ...bias, name: "c" })).toEqual({
+      code: "HIRE-PACK-003",
+      message: `Layer "head" wants tensor "b", which ${at("w.safetensors")} does not hold`,
+      fix: 'Correct `bias` in the spec; of that shape there is "c"',
+    });
+    expect(await problemWith({ ...bias, shape: [255] })).toMatchObject({
+      code: "HIRE-PACK-004",
+      message: `Tensor "b" in ${at("w.safetensors")} has shape [255], but layer "head" has [256] (rows)`,
+      fix: "Correct rows in the spec, or name another tensor",
+    });
+    expect(await problemWith({ ...bias, dtype: "F32" })).toMatchObject({
+      code: "HIRE-PACK-005",
+      fix: "Convert the tensor to BF16: a bias has the dtype of its weights",
+    });
+    await packModel(biased, [await store("w.safetensors", [WEIGHT, bias])], at("tiny.pack"));
+    expect(await readdir(folder)).toContain("tiny.pack");
+  });
+
   test("HIRE-PACK-004 states both shapes", async () => {
     const path = await store("w.safetensors", [{ ...WEIGHT, shape: [64, 256] }]);
     expect(await packProblem([path])).toMatchObject({

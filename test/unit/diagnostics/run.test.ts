@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
-import { defineModel, dense, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, ffn, multinomial, quantized, softmax } from "../../../dsl/index.ts";
 import type { Diagnostic } from "../../../runtime/errors.ts";
 import { type NodeDevice, requestNullDevice } from "../../../runtime/node/device.ts";
 import { packModel } from "../../../runtime/node/pack-file.ts";
@@ -93,6 +93,84 @@ describe("a run from files is refused before anything is written", () => {
       fix: 'Store the tokens as tensor "head.input", F32 [tokens, 64], with at least one token',
     });
     expect(await readdir(folder)).not.toContain("y.safetensors");
+  });
+
+  describe("HIRE-RUN-002 for what a layer takes besides tokens", () => {
+    const shape = { inputs: INPUTS, rows: 256, weight: "lm_head", estimator: dense(), k: 4 } as const;
+    const { plan, files } = compileModel(
+      defineModel("tiny", {
+        head: softmax({ ...shape, mask: true, sample: multinomial() }),
+        plain: softmax(shape),
+        mlp: ffn({
+          ...{ inputs: INPUTS, hidden: 8, estimator: quantized({ bits: 8 }), k: 1, activation: (z) => z },
+          weights: { gate: "up", up: "up", down: "down" },
+        }),
+      }),
+    );
+    const options = { sources: Object.fromEntries(files), plan };
+    beforeEach(async () => {
+      await store("w.safetensors", [
+        { name: "lm_head", dtype: "BF16", shape: [256, INPUTS] },
+        { name: "up", dtype: "BF16", shape: [8, INPUTS] },
+        { name: "down", dtype: "BF16", shape: [INPUTS, 8] },
+      ]);
+      await packModel(plan, [at("w.safetensors")], at("tiny.pack"));
+    });
+    const runWith = async (layer: string, tensors: Readonly<Record<string, Float32Array | Uint8Array>>) => {
+      const x = { name: `${layer}.input`, dtype: "F32" as const, shape: [3, INPUTS], bytes: () => new Uint8Array(768) };
+      const given = Object.entries(tensors).map(([name, values]) => ({
+        name: `${layer}.${name}`,
+        dtype: values instanceof Uint8Array ? ("U8" as const) : ("F32" as const),
+        shape: [values.length],
+        bytes: () => new Uint8Array(values.buffer),
+      }));
+      await writeSafetensors(at("x.safetensors"), [x, ...given], {}, "HIRE-RUN-009");
+      const [pack, input, output] = [at("tiny.pack"), at("x.safetensors"), at("y.safetensors")];
+      return runFile(options, { pack, input, output, device: "reference" });
+    };
+    const uniforms = new Float32Array(3);
+
+    test.each([
+      ["head", {}, 'FILE holds no tensor "head.uniforms", by which layer "head" draws rows'],
+      ["head", { uniforms: new Float32Array(2) }, 'Tensor "head.uniforms" in FILE is F32 [2], not F32 [3]'],
+      ["head", { uniforms: new Uint8Array(3) }, 'Tensor "head.uniforms" in FILE is U8 [3], not F32 [3]'],
+      ["head", { uniforms: Float32Array.of(0, 1.5, 0) }, 'Tensor "head.uniforms" in FILE is 1.5 for token 1'],
+      ["head", { uniforms: Float32Array.of(0, 0, Number.NaN) }, 'Tensor "head.uniforms" in FILE is NaN for token 2'],
+      ["head", { uniforms, mask: new Uint8Array(255) }, 'Tensor "head.mask" in FILE is U8 [255], not U8 [256]'],
+      ["head", { uniforms, mask: new Float32Array(256) }, 'Tensor "head.mask" in FILE is F32 [256], not U8 [256]'],
+      [
+        "head",
+        { uniforms, mask: new Uint8Array(256).fill(7, 9) },
+        'Tensor "head.mask" in FILE is 7 for row 9, which is neither 0 nor 1',
+      ],
+      [
+        "plain",
+        { mask: new Uint8Array(256) },
+        'FILE holds a tensor "plain.mask", but layer "plain" was compiled without a mask',
+      ],
+      ["plain", { uniforms }, 'FILE holds a tensor "plain.uniforms", but layer "plain" does not draw at random'],
+      [
+        "mlp",
+        { mask: new Uint8Array(8) },
+        'FILE holds a tensor "mlp.mask", but layer "mlp" was compiled without a mask',
+      ],
+    ])("%s: %j", async (layer, tensors, message) => {
+      const problem = await problemOf(() => runWith(layer, tensors));
+      expect(problem).toMatchObject({ code: "HIRE-RUN-002", message: message.replace("FILE", at("x.safetensors")) });
+      expect(problem.fix).toMatch(
+        layer === "head"
+          ? /^Store .* (F32 \[3\]|U8 \[256\]),/
+          : layer === "plain"
+            ? /^Add \w+: /
+            : /^Leave the tensor out$/,
+      );
+      expect(await readdir(folder)).not.toContain("y.safetensors");
+    });
+
+    test("none of which is in the way of an input that is right, or of a number that was rounded up to 1", async () => {
+      const right = { uniforms: Float32Array.of(0, 0.5, 1), mask: new Uint8Array(256).fill(1) };
+      expect((await runWith("head", right)).layers).toEqual([{ layer: "head", tokens: 3 }]);
+    });
   });
 
   test("HIRE-RUN-008 names the layers that there are", async () => {

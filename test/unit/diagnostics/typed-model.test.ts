@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
-import { defineModel, dense, quantized, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, greedy, multinomial, quantized, softmax } from "../../../dsl/index.ts";
 import { type NodeDevice, requestNullDevice } from "../../../runtime/node/device.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
 import { type CompiledParts, type SoftmaxShape, typedLoader } from "../../../runtime/webgpu/typed-model.ts";
@@ -94,6 +94,7 @@ describe("HIRE-RUN-010 for a plan that the types were not made for", () => {
       { ...shapes, draft: { ...shapes.draft, dtype: "f32" } },
       'dtype of layer "draft" is bf16, not f32',
     ],
+    ["an option more", { ...shapes, head: { ...shapes.head, mask: true } }, 'mask of layer "head" is absent, not true'],
     ["a layer less", { head: shapes.head }, "its layers are draft, head, not head"],
     ["a layer more", { ...shapes, tail: shapes.head }, "its layers are draft, head, not draft, head, tail"],
   ] as const)("%s", async (_, expected, difference) => {
@@ -105,6 +106,72 @@ describe("HIRE-RUN-010 for a plan that the types were not made for", () => {
         fix: "Take plan, sources and index.ts from the same compiled folder; compile again when in doubt",
       },
     ]);
+  });
+});
+
+test("a plan with an option that the types do not know of is refused with HIRE-RUN-010", async () => {
+  const options = { certify: "report", mask: true, logSumExp: true, sample: greedy() } as const;
+  for (const [option, says] of [
+    ["certify", 'certify of layer "head" is report, not absent'],
+    ["mask", 'mask of layer "head" is true, not absent'],
+    ["logSumExp", 'logSumExp of layer "head" is candidates, not absent'],
+    ["sample", 'sampler of layer "head" is greedy, not absent'],
+  ] as const) {
+    const head = softmax({ ...shape, estimator: quantized({ bits: 4 }), [option]: options[option] });
+    const { plan } = compileModel(defineModel("tiny", { head }));
+    const { code, message } = await failureOf(() => load({ plan }, { head: shapes.head }));
+    expect(code).toBe("HIRE-RUN-010");
+    expect(message).toContain(says);
+  }
+});
+
+describe("a layer with options", () => {
+  const { plan, files } = compileModel(
+    defineModel("tiny", {
+      head: softmax({
+        ...{ ...shape, estimator: quantized({ bits: 4 }) },
+        ...{ mask: true, logSumExp: true, sample: multinomial() },
+      }),
+    }),
+  );
+  const shapes = {
+    head: {
+      kind: "softmax",
+      inputs: 64,
+      rows: 256,
+      dtype: "bf16",
+      k: 4,
+      batch: 2,
+      mask: true,
+      logSumExp: "candidates",
+      sampler: "multinomial",
+    },
+  } as const;
+  const loaded = () =>
+    typedLoader<typeof shapes, string>(shapes)(node.device, { plan, sources: Object.fromEntries(files) }, weights);
+
+  test("takes them and gives a number per token", async () => {
+    const model = await loaded();
+    const { head } = model.layers;
+    const x = new Float32Array(3 * 64);
+    const { lse, sampled } = await head.run(x, { mask: new Uint8Array(256), uniforms: new Float32Array(3) });
+    expect([lse.length, sampled.length]).toEqual([3, 3]);
+    const { code } = await failureOf(() => head.run(x, { uniforms: new Float32Array(2) }));
+    expect(code).toBe("HIRE-RUN-002");
+    model.destroy();
+  });
+
+  test("makes a buffer for each", async () => {
+    const model = await loaded();
+    const buffers = model.layers.head.createBuffers();
+    const sizes = Object.entries(buffers).map(([name, buffer]) => [name, buffer.size]);
+    expect(Object.fromEntries(sizes)).toEqual({
+      ...{ x: 512, mask: 32, uniforms: 8 },
+      ...{ indices: 32, values: 32, lse: 8, sampled: 8 },
+    });
+    model.layers.head.encode(node.device.createCommandEncoder(), buffers);
+    for (const buffer of Object.values(buffers)) buffer.destroy();
+    model.destroy();
   });
 });
 
