@@ -77,7 +77,9 @@ function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
   const decisive = Object.entries(layers).map(([name, layer]) => {
     const { inputs, rows, dtype, bias, estimator, selection, tiling, tensors } = layer;
     const sources =
-      layer.kind === "softmax" ? { weight: layer.weight } : { weights: layer.weights, group: sizesOf(layer) };
+      layer.kind === "softmax"
+        ? { weight: layer.weight }
+        : { weights: layer.weights, biases: layer.biases, group: sizesOf(layer) };
     return { name, inputs, rows, dtype, ...sources, bias, estimator, buckets: selection.buckets, tiling, tensors };
   });
   return createHash("sha256")

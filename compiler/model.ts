@@ -42,6 +42,7 @@ export interface CheckedFfn extends CheckedScored {
   readonly outputs: number;
   readonly gated: boolean;
   readonly weights: FfnPlan["weights"];
+  readonly biases?: FfnPlan["biases"];
   readonly group: GroupPlan;
   readonly activation: ScalarFunction;
 }

@@ -64,8 +64,8 @@ export function tile(layer: CheckedLayer): LayerPlan {
     ...(certificate && { certificate }),
   };
   if (layer.kind === "softmax") return { kind: layer.kind, weight: layer.weight, ...scored };
-  const { kind, outputs, gated, weights, group, activation } = layer;
-  return { kind, outputs, gated, weights, activation, ...scored, group };
+  const { kind, outputs, gated, weights, biases, group, activation } = layer;
+  return { kind, outputs, gated, weights, ...(biases && { biases }), activation, ...scored, group };
 }
 
 /** What is selected from: rows, or groups of them that are not common. */
@@ -165,7 +165,10 @@ function planTensors(
       ? bundles
       : [tensor("exact", DTYPE_TENSOR[layer.dtype], [layer.rows, exactStride(layer)])];
   // Row by row, for the rows that are scored and for those that are recomputed alike.
-  const bias = layer.options.bias === undefined ? [] : [tensor("bias", "F32", [layer.rows])];
+  const bias = [
+    ...(layer.options.bias === undefined ? [] : [tensor("bias", "F32", [layer.rows])]),
+    ...(layer.kind === "ffn" ? planBiases(layer, tensor) : []),
+  ];
   const matrix = matrixOf(estimator);
   const basis = planBasis(layer, tensor);
   if (matrix.kind === "dense") {
@@ -187,6 +190,14 @@ function planTensors(
 }
 
 type TensorPlanner = (role: TensorPlan["role"], dtype: TensorPlan["dtype"], shape: readonly number[]) => TensorPlan;
+
+/** Biases of what is not scored; that of down is as long as the sums that it is added to. */
+function planBiases({ biases, rows, outputs, dtype }: CheckedFfn, tensor: TensorPlanner): TensorPlan[] {
+  return [
+    ...(biases?.up === undefined ? [] : [tensor("up_bias", "F32", [rows])]),
+    ...(biases?.down === undefined ? [] : [tensor("down_bias", "F32", [wholeChunks(outputs, dtype)])]),
+  ];
+}
 
 /** The basis of a low-rank estimator, row by row, each padded to whole 16-byte chunks. */
 function planBasis({ estimator, inputs }: CheckedLayer, tensor: TensorPlanner): TensorPlan[] {

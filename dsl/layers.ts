@@ -77,6 +77,8 @@ export interface FfnOptions {
   readonly gated?: boolean;
   /** Names in the weights file: gate and up `[hidden, inputs]`, down `[outputs, hidden]`. */
   readonly weights: { readonly gate?: string; readonly up: string; readonly down: string };
+  /** Names of tensors of the same dtype that are added to the products: gate and up `[hidden]`, down `[outputs]`. */
+  readonly bias?: { readonly gate?: string; readonly up?: string; readonly down?: string };
   readonly activation: ScalarFunctionOfSpec;
   /** The cheap copy of gate (of up where there is no gate) that scores every neuron. */
   readonly estimator: Estimator;

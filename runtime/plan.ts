@@ -69,6 +69,8 @@ export interface FfnPlan extends ScoredPlan {
   readonly gated: boolean;
   /** Names in the weights file: gate and up `[rows, inputs]`, down `[outputs, rows]`. */
   readonly weights: { readonly gate?: string; readonly up: string; readonly down: string };
+  /** Names of the biases of what is not scored: up `[rows]` beside a gate, down `[outputs]`. */
+  readonly biases?: { readonly up?: string; readonly down?: string };
   readonly group: GroupPlan;
   readonly activation: ScalarFunction;
 }
@@ -85,7 +87,7 @@ export interface GroupPlan {
 
 /** What an output head does beyond its k best scores; each is absent when the layer does without. */
 export interface SoftmaxOptionsPlan {
-  /** Name of the `[rows]` tensor in the weights file that is added to the scores. */
+  /** Name of the `[rows]` tensor in the weights file that is added to the scores; also of a feed-forward. */
   readonly bias?: string;
   /** Whether rows may be forbidden when the layer runs. */
   readonly mask?: true;
@@ -180,6 +182,8 @@ export interface TensorPlan {
     | "basis_scales"
     | "exact"
     | "bias"
+    | "up_bias"
+    | "down_bias"
     | "bundles";
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];

@@ -7,7 +7,7 @@ import type { CheckedFfn } from "../model.ts";
 import { optionsOf, type Reader, show } from "./reader.ts";
 
 const PROPERTIES =
-  "inputs hidden outputs dtype gated weights activation estimator group k candidates common select batch crossover".split(
+  "inputs hidden outputs dtype gated weights bias activation estimator group k candidates common select batch crossover".split(
     " ",
   );
 
@@ -24,6 +24,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
   const dtype = reader.choice(layer, "dtype", ["f32", "f16", "bf16"] as const, "bf16");
   const gated = reader.choice(layer, "gated", [true, false] as const, true);
   const weights = checkWeights(reader, layer, gated);
+  const bias = checkBias(reader, layer, gated);
   const activation = reader.scalar(layer, "activation");
   if (options.activation === undefined) reader.missing(layer, "activation", "a function such as (z) => Math.max(z, 0)");
   const estimator = checkEstimator(reader, layer, options.estimator);
@@ -64,7 +65,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
     );
   }
   return {
-    ...{ kind: "ffn", name, inputs, rows, outputs, dtype, gated, weights, group },
+    ...{ kind: "ffn", name, inputs, rows, outputs, dtype, gated, weights, ...bias, group },
     ...{
       activation: activation!,
       estimator: estimator!,
@@ -74,7 +75,6 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
       certify: "off",
       batch,
       crossover,
-      options: {},
     },
   };
 }
@@ -93,6 +93,32 @@ function checkWeights(reader: Reader, layer: Built<string, unknown>, gated: bool
     ...(gated && { gate: reader.tensorName(part, "gate") }),
     up: reader.tensorName(part, "up"),
     down: reader.tensorName(part, "down"),
+  };
+}
+
+/** @returns the bias of the matrix that is scored apart from the others. */
+function checkBias(
+  reader: Reader,
+  layer: Built<string, unknown>,
+  gated: boolean,
+): Pick<CheckedFfn, "options" | "biases"> {
+  const part = reader.part(layer, "bias", "an object with the names of tensors for gate, up or down", {});
+  if (!part) return { options: {} };
+  const given = reader.options(part, ["gate", "up", "down"]);
+  if (!gated && given.gate !== undefined) {
+    reader.report("HIRE-SPEC-015", "`gate` has no meaning where `gated` is false", {
+      fix: "Remove `gate`, or `gated: false`",
+      span: reader.name(part, "gate"),
+    });
+  }
+  const nameOf = (property: "gate" | "up" | "down") =>
+    given[property] === undefined ? undefined : reader.tensorName(part, property);
+  const [scored, up, down] = [nameOf(gated ? "gate" : "up"), gated ? nameOf("up") : undefined, nameOf("down")];
+  return {
+    options: scored === undefined ? {} : { bias: scored },
+    ...((up ?? down) !== undefined && {
+      biases: { ...(up !== undefined && { up }), ...(down !== undefined && { down }) },
+    }),
   };
 }
 

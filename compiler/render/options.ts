@@ -5,6 +5,8 @@ import type { KernelPlan } from "../../runtime/plan.ts";
 /** Plans leave them out where they are false, so that layers without options have plans without them. */
 const ABSENT = {
   biased: false,
+  upBiased: false,
+  downBiased: false,
   masked: false,
   tokenScale: false,
   tail: false,

@@ -1,9 +1,9 @@
 // What the neurons of the candidate groups add to the result: one workgroup per group.
 
 import type { BindingPlan, FfnPlan, KernelPlan } from "../../runtime/plan.ts";
-import { binding, chosenBinding, inputBinding } from "./buffers.ts";
+import { biasBinding, binding, chosenBinding, inputBinding } from "./buffers.ts";
 import { gatherShape, groupConstants, groupScore } from "./groups.ts";
-import { array, type Context, dtypeChoices, kernel } from "./kernel.ts";
+import { array, type Context, dtypeChoices, kernel, made } from "./kernel.ts";
 import { groupSlices, launchesOf } from "./slices.ts";
 
 /** Invocations of a gathering workgroup; in CUDA as many warps as share the neurons of a group, at most 8. */
@@ -22,6 +22,7 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
   const lanes = cuda ? LANES_PER_WARP * teams : LANES;
   const launches = launchesOf(groupSlices(layer, profile), (groups) => [groups, 1, 1]);
   const sliced = launches.length > 1;
+  const upBiased = layer.biases?.up !== undefined;
 
   const { shape: bundles } = layer.tensors.find(({ role }) => role === "bundles")!;
   const bindings: BindingPlan[] = [
@@ -46,6 +47,10 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
       `[${batch}, ${shape.slots}, ${shape.outputQuads}] what each group adds`,
     ),
   ];
+  if (layer.bias !== undefined) bindings.push(biasBinding(layer));
+  if (upBiased) {
+    bindings.push(binding("up_bias", "read", "array<f32>", `[${layer.rows}] added to what up gives`));
+  }
   if (sliced) bindings.push(binding("first_group", "uniform", "u32", "of the slice of this launch"));
   const score = groupScore(group);
   return kernel(context, {
@@ -81,6 +86,7 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
       wholeGroups: layer.rows % group.size === 0,
       ...score.choices,
       ...dtypeChoices(layer),
+      ...made({ biased: layer.bias !== undefined, upBiased }),
     },
     functions: { activation, ...score.functions },
   });

@@ -3,7 +3,7 @@
 import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
 import { binding, chosenBinding } from "./buffers.ts";
 import { gatherShape } from "./groups.ts";
-import { array, type Context, kernel } from "./kernel.ts";
+import { array, type Context, kernel, made } from "./kernel.ts";
 
 /** Invocations of a workgroup; each adds up four outputs. */
 const LANES = 64;
@@ -12,6 +12,7 @@ export function scheduleReduce(context: Context<FfnPlan>): KernelPlan {
   const { layer } = context;
   const { batch, outputs, k, candidates, group } = layer;
   const { slots, outputQuads } = gatherShape(layer);
+  const downBiased = layer.biases?.down !== undefined;
   return kernel(context, {
     stem: "reduce",
     workgroupSize: LANES,
@@ -19,6 +20,7 @@ export function scheduleReduce(context: Context<FfnPlan>): KernelPlan {
     bindings: [
       chosenBinding(layer, "read"),
       binding("partials", "read", "array<vec4<f32>>", `[${batch}, ${slots}, ${outputQuads}] what each group adds`),
+      ...(downBiased ? [binding("down_bias", "read", "array<vec4<f32>>", `[${outputQuads}] added to the result`)] : []),
       binding("output", "read_write", "array<f32>", `[${batch}, ${outputs}]`),
       binding("groups", "read_write", "array<u32>", `[${batch}, ${k}] the groups that were selected, best first`),
     ],
@@ -32,6 +34,6 @@ export function scheduleReduce(context: Context<FfnPlan>): KernelPlan {
       OUTPUTS: outputs,
       OUTPUT_QUADS: outputQuads,
     },
-    choices: { hasCommon: group.common > 0, wholeQuads: outputs === outputQuads * 4 },
+    choices: { hasCommon: group.common > 0, wholeQuads: outputs === outputQuads * 4, ...made({ downBiased }) },
   });
 }

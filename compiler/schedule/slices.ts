@@ -13,7 +13,7 @@ export interface Slices {
 
 /** Whether a tensor lies in buckets and tiles, for the scoring kernel; others lie row by row. */
 export function isTiled(role: TensorPlan["role"]): boolean {
-  return !["exact", "bundles", "basis", "basis_scales", "bias"].includes(role);
+  return !["exact", "bundles", "basis", "basis_scales", "bias", "up_bias", "down_bias"].includes(role);
 }
 
 /** Buckets per launch of the scoring kernel: all scored tensors are cut alike. */

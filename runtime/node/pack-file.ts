@@ -182,7 +182,7 @@ function findWeight(
     throw new HireError({
       code: "HIRE-PACK-005",
       message: `Tensor "${name}" in ${file.path} is ${tensor.dtype}, but layer "${layer}" has dtype "${dtype}"`,
-      fix: role === "bias" ? ofWeights : ofSpec,
+      fix: role.endsWith("bias") ? ofWeights : ofSpec,
     });
   }
   return { file, tensor };

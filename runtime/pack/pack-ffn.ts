@@ -2,7 +2,8 @@
 
 import type { FfnPlan, TensorPlan } from "../plan.ts";
 import type { Activations } from "./activations.ts";
-import { type PackedTensor, placeScored } from "./pack-layer.ts";
+import { asFloats, type PackedTensor, placeScored } from "./pack-layer.ts";
+import type { BiasRole } from "./weight-tensors.ts";
 import { WEIGHT_BYTES, type WeightMatrix } from "./weights.ts";
 
 /** The matrices of a feed-forward as they lie in the weights file: gate and up `[rows, inputs]`, down `[outputs, rows]`. */
@@ -15,18 +16,26 @@ export interface FfnWeights {
 /**
  * Builds every packed tensor of a feed-forward.
  * @param onRow called after each neuron, for progress.
+ * @param biases numbers of the layer's dtype, for a layer that has them: `[rows]` of the scored matrix and of up,
+ * `[outputs]` of down.
  */
 export function packFfn(
   plan: FfnPlan,
   weights: FfnWeights,
   onRow?: () => void,
   activations?: Activations,
+  biases: Readonly<Partial<Record<BiasRole, Uint8Array>>> = {},
 ): PackedTensor[] {
   const data = new Map<TensorPlan["role"], Uint8Array>(
     plan.tensors.map(({ role, bytes }) => [role, new Uint8Array(bytes)]),
   );
   placeScored(plan, weights.gate ?? weights.up, data, activations, onRow);
   placeBundles(plan, weights, data.get("bundles")!);
+  for (const role of ["bias", "up_bias", "down_bias"] as const) {
+    const count = role === "down_bias" ? plan.outputs : plan.rows;
+    // What is longer than the bias is zero.
+    if (data.has(role)) data.get(role)!.set(asFloats({ count, dtype: plan.dtype, bytes: biases[role]! }));
+  }
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 

@@ -32,7 +32,7 @@ export function packLayer(
   const exact = plan.tensors.find(({ role }) => role === "exact");
   placeScored(plan, weights, data, activations, onRow);
   if (exact) data.set("exact", padRows(weights, exact.shape[1]!));
-  if (plan.bias !== undefined) data.set("bias", asFloats(plan, bias!));
+  if (plan.bias !== undefined) data.set("bias", asFloats({ count: plan.rows, dtype: plan.dtype, bytes: bias! }));
   return plan.tensors.map((tensor) => ({ ...tensor, data: data.get(tensor.role)! }));
 }
 
@@ -183,12 +183,12 @@ function stepPacker(bits: CodeBits): StepPacker {
   }
 }
 
-/** The bias in f32. */
-function asFloats({ rows, dtype }: SoftmaxPlan, bytes: Uint8Array): Uint8Array {
-  const values = new Float32Array(rows);
-  rowReader({ rows: 1, inputs: rows, dtype, bytes })(0, values);
-  const floats = new DataView(new ArrayBuffer(rows * 4));
-  values.forEach((value, row) => void floats.setFloat32(row * 4, value, true));
+/** A bias in f32, given as `count` numbers of a layer's dtype. */
+export function asFloats({ count, ...bias }: Pick<WeightMatrix, "dtype" | "bytes"> & { readonly count: number }) {
+  const values = new Float32Array(count);
+  rowReader({ rows: 1, inputs: count, ...bias })(0, values);
+  const floats = new DataView(new ArrayBuffer(count * 4));
+  values.forEach((value, i) => void floats.setFloat32(i * 4, value, true));
   return new Uint8Array(floats.buffer);
 }
 

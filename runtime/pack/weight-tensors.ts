@@ -1,15 +1,17 @@
 // The tensors of a weights file that a layer is packed from.
 
-import type { LayerPlan } from "../plan.ts";
+import type { FfnPlan, LayerPlan } from "../plan.ts";
 import type { Activations } from "./activations.ts";
 import { type FfnWeights, packFfn } from "./pack-ffn.ts";
 import { type PackedTensor, packLayer } from "./pack-layer.ts";
 import type { WeightMatrix } from "./weights.ts";
 
+export type BiasRole = "bias" | "up_bias" | "down_bias";
+
 export interface WeightTensor {
   /** The property of the spec that names it. */
   readonly property: string;
-  readonly role: "weight" | "bias" | "gate" | "up" | "down";
+  readonly role: "weight" | "gate" | "up" | "down" | BiasRole;
   readonly name: string;
   readonly shape: readonly number[];
   /** What the spec calls each extent of the shape. */
@@ -33,6 +35,20 @@ export function weightTensors(plan: LayerPlan): readonly WeightTensor[] {
     ...(gate === undefined ? [] : [{ property: "weights.gate", role: "gate" as const, name: gate, ...into }]),
     { property: "weights.up", role: "up", name: up, ...into },
     { property: "weights.down", role: "down", name: down, ...out },
+    ...biasTensors(plan),
+  ];
+}
+
+function biasTensors({ rows, outputs, gated, bias, biases }: FfnPlan): WeightTensor[] {
+  const ofNeurons = { shape: [rows], dimensions: ["hidden"] } as const;
+  const ofOutputs = { shape: [outputs], dimensions: ["outputs"] } as const;
+  const { up, down } = biases ?? {};
+  return [
+    ...(bias === undefined
+      ? []
+      : [{ property: gated ? "bias.gate" : "bias.up", role: "bias" as const, name: bias, ...ofNeurons }]),
+    ...(up === undefined ? [] : [{ property: "bias.up", role: "up_bias" as const, name: up, ...ofNeurons }]),
+    ...(down === undefined ? [] : [{ property: "bias.down", role: "down_bias" as const, name: down, ...ofOutputs }]),
   ];
 }
 
@@ -49,5 +65,5 @@ export function packWeights(
     if (inputs !== undefined) matrices[role] = { rows: rows!, inputs, dtype: plan.dtype, bytes: bytes[role]! };
   }
   if (plan.kind === "softmax") return packLayer(plan, matrices.weight!, onRow, activations, bytes.bias);
-  return packFfn(plan, matrices as FfnWeights, onRow, activations);
+  return packFfn(plan, matrices as FfnWeights, onRow, activations, bytes);
 }

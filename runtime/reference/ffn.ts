@@ -3,7 +3,7 @@
 // or the kernels.
 
 import { type FfnResult, tokenCount, type WeightSource } from "../layer.ts";
-import type { FfnPlan, GroupPlan } from "../plan.ts";
+import type { FfnPlan, GroupPlan, TensorPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
 import { type Estimates, estimateRows, firstScored } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
@@ -39,6 +39,11 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
   const isDense = estimator.kind === "dense";
   const estimate = isDense ? scoredRows(plan, readExactRows(plan, data)) : estimateRows(plan, data);
   const activation = evaluateScalar(plan.activation);
+  const readBias = (role: TensorPlan["role"]) => {
+    const view = data.get(role);
+    return view && ((i: number) => view.getFloat32(i * 4, true));
+  };
+  const [bias, upBias, downBias] = [readBias("bias"), readBias("up_bias"), readBias("down_bias")];
   const matrices = readBundles(plan, data.get("bundles")!);
   const membersOf = (index: number) =>
     Array.from({ length: Math.min(group.size, rows - index * group.size) }, (_, i) => index * group.size + i);
@@ -46,12 +51,14 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
 
   const select = (x: Float32Array): GroupSelection => {
     const { scores, unit } = estimate(x);
-    // A function of a score needs it as it is.
-    const isScaled = unit !== undefined && typeof group.score !== "string";
-    const ofRows = isScaled ? scores.map((score) => Math.fround(score * unit)) : scores;
+    // A function of a score needs it as it is, and so does a bias.
+    const isScaled = unit !== undefined && (bias !== undefined || typeof group.score !== "string");
+    const scaled = isScaled ? scores.map((score) => Math.fround(score * unit)) : scores;
+    const round = unit === undefined ? (value: number) => value : Math.fround;
+    const ofRows = bias ? scaled.map((score, row) => round(score + bias(row))) : scaled;
     const estimates = new Float64Array(group.count);
     // Where rows are scored alike on every backend, groups are added up alike.
-    const add = groupScore(group, unit === undefined ? (value) => value : Math.fround);
+    const add = groupScore(group, round);
     for (const index of selectable) estimates[index] = add(membersOf(index).map((row) => ofRows[row]!));
     const survivors: number[] = [];
     for (let bucket = 0; bucket < selection.buckets; bucket++) {
@@ -61,16 +68,17 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
     return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, candidates) };
   };
 
-  const preActivation = (row: number, x: Float32Array) => dot(matrices[plan.gated ? "gate" : "up"](row), x);
+  const preActivation = (row: number, x: Float32Array) =>
+    dot(matrices[plan.gated ? "gate" : "up"](row), x) + (bias?.(row) ?? 0);
 
   const compute = (x: Float32Array, groups: readonly number[]): Float64Array => {
-    const output = new Float64Array(outputs);
+    const output = Float64Array.from({ length: outputs }, (_, i) => downBias?.(i) ?? 0);
     const common = Array.from({ length: group.common }, (_, i) => i);
     for (const row of [...common, ...groups].flatMap(membersOf)) {
       let hidden = activation(preActivation(row, x));
       // What is zero adds nothing, whatever it would be multiplied with.
       if (hidden === 0) continue;
-      if (plan.gated) hidden *= dot(matrices.up(row), x);
+      if (plan.gated) hidden *= dot(matrices.up(row), x) + (upBias?.(row) ?? 0);
       if (hidden === 0) continue;
       const down = matrices.down(row);
       for (let i = 0; i < outputs; i++) output[i]! += hidden * down[i]!;

@@ -19,9 +19,12 @@ export interface CompiledFfn {
 }
 
 export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
-  const { layer: options } = ffnCase;
+  const { layer: options, bias = {} } = ffnCase;
   const weights = { up: "up", down: "down", ...(options.gated !== false && { gate: "gate" }) };
-  const model = defineModel("case", { [LAYER]: ffn({ crossover: "ignore", ...options, weights }) });
+  const named = Object.keys(bias).map((of) => [of === "gate" && options.gated === false ? "up" : of, `${of}.bias`]);
+  const model = defineModel("case", {
+    [LAYER]: ffn({ crossover: "ignore", ...options, weights, bias: Object.fromEntries(named) }),
+  });
   const { plan, files } = emit(check({ model, sites: [] }), profiles);
   const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
   const layer = plan.layers[LAYER] as FfnPlan;
@@ -30,12 +33,14 @@ export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): Comp
 }
 
 /** The packed tensors of one layer. */
-export function packedFfn(layer: FfnPlan, { gate, up, down }: Pick<FfnData, "gate" | "up" | "down">): WeightSource {
+export function packedFfn(layer: FfnPlan, { gate, up, down, biases }: Omit<FfnData, "x">): WeightSource {
   const { rows, inputs, outputs, dtype } = layer;
-  const tensors = packFfn(layer, {
+  const matrices = {
     ...(gate && { gate: { rows, inputs, dtype, bytes: gate.bytes } }),
     up: { rows, inputs, dtype, bytes: up.bytes },
     down: { rows: outputs, inputs: rows, dtype, bytes: down.bytes },
-  });
+  };
+  const bytes = Object.fromEntries(Object.entries(biases).map(([role, matrix]) => [role, matrix.bytes]));
+  const tensors = packFfn(layer, matrices, undefined, undefined, bytes);
   return ({ name }) => tensors.find((tensor) => tensor.name === name)!.data;
 }

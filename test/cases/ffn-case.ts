@@ -7,12 +7,14 @@ import { type Fill, filled, type SoftmaxCase, seedOf } from "./softmax-case.ts";
 
 export interface FfnCase extends Pick<SoftmaxCase, "name" | "tokens" | "inputs" | "comparison"> {
   /** Everything that `ffn` takes but the names of the tensors. */
-  readonly layer: Omit<FfnOptions, "weights">;
+  readonly layer: Omit<FfnOptions, "weights" | "bias">;
   /** Of the matrix that is scored: gate, or up where there is no gate. */
   readonly gate: Fill;
   /** Of up where there is a gate. */
   readonly up: Fill;
   readonly down: Fill;
+  /** Columns of numbers that are added to what a matrix gives; `gate` belongs to the matrix that is scored, as above. */
+  readonly bias?: { readonly gate?: Fill; readonly up?: Fill; readonly down?: Fill };
 }
 
 export interface Matrix {
@@ -28,11 +30,13 @@ export interface FfnData {
   readonly up: Matrix;
   /** `[outputs, hidden]`. */
   readonly down: Matrix;
+  /** Of the scored matrix and of up `[hidden]`, of down `[outputs]`. */
+  readonly biases: { readonly bias?: Matrix; readonly up_bias?: Matrix; readonly down_bias?: Matrix };
   /** `[tokens, inputs]`. */
   readonly x: Float32Array;
 }
 
-export function ffnData({ name, layer, tokens, gate, up, down, inputs: x }: FfnCase): FfnData {
+export function ffnData({ name, layer, tokens, gate, up, down, bias, inputs: x }: FfnCase): FfnData {
   const { inputs, hidden, outputs = inputs, dtype = "bf16", gated = true } = layer;
   const random = mulberry32(seedOf(name));
   const matrix = (fill: Fill, rows: number, columns: number): Matrix => {
@@ -44,5 +48,10 @@ export function ffnData({ name, layer, tokens, gate, up, down, inputs: x }: FfnC
     ...(gated ? { gate: scored, up: matrix(up, hidden, inputs) } : { up: scored }),
     down: matrix(down, outputs, hidden),
     x: filled(x, tokens, inputs, random),
+    biases: {
+      ...(bias?.gate && { bias: matrix(bias.gate, hidden, 1) }),
+      ...(bias?.up && { up_bias: matrix(bias.up, hidden, 1) }),
+      ...(bias?.down && { down_bias: matrix(bias.down, outputs, 1) }),
+    },
   };
 }

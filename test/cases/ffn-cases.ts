@@ -1,6 +1,6 @@
 // The table of feed-forwards that every backend runs.
 
-import { dense, quantized, twoStage } from "../../dsl/index.ts";
+import { dense, lowRank, quantized, twoStage } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
 import type { FfnCase } from "./ffn-case.ts";
 import { each, integers, normals } from "./fills.ts";
@@ -269,4 +269,66 @@ const SPECIAL: readonly FfnCase[] = [
   },
 ];
 
-export const FFN_CASES: readonly FfnCase[] = [...SHAPES, ...LIFELIKE, ...SPECIAL, ...ADVERSARIAL];
+/** Biases of each matrix and of all, on every kind of score. */
+function biased(): FfnCase[] {
+  const shape = { inputs: 40, hidden: 205, outputs: 19, k: 5, batch: 3, activation: relu } as const;
+  const layers: Readonly<Record<string, Layer>> = {
+    "int8 codes, largest": { ...shape, estimator: int4, candidates: 9 },
+    "int8 codes, a function": { ...shape, estimator: int8, candidates: 9, group: { score: (z) => Math.max(z, 0) } },
+    "f32 codes, squares": { ...shape, estimator: float, candidates: 12, group: { size: 5, score: "l2" } },
+    "low rank, sum, common": {
+      ...shape,
+      estimator: lowRank({ rank: 9, bits: 8 }),
+      candidates: 9,
+      common: 3,
+      group: { score: "sum" },
+    },
+    "dense, plain": { ...shape, gated: false, estimator: dense(), activation: squaredRelu },
+    "int8 codes, plain, two stages": {
+      ...shape,
+      gated: false,
+      estimator: int4,
+      candidates: 9,
+      select: twoStage({ recall: 0.9 }),
+      activation: gelu,
+    },
+  };
+  return Object.entries(layers).flatMap(([name, layer]): FfnCase[] => {
+    const all = { gate: normals, ...(layer.gated !== false && { up: normals }), down: normals };
+    return [
+      { ...lifelike(`bias: ${name}`, layer, 4), bias: all },
+      { ...whole(`bias in whole numbers: ${name}`, { ...layer, activation: relu }, 4), bias: wholeOf(all) },
+      { ...lifelike(`bias of what is scored: ${name}`, { ...layer, dtype: "f32" }, 4), bias: { gate: normals } },
+      { ...lifelike(`bias of the result: ${name}`, { ...layer, dtype: "f16" }, 4), bias: { down: normals } },
+    ];
+  });
+}
+
+function wholeOf(bias: NonNullable<FfnCase["bias"]>): NonNullable<FfnCase["bias"]> {
+  return Object.fromEntries(Object.keys(bias).map((of) => [of, integers(9)]));
+}
+
+/** Biases that are no ordinary numbers. */
+const ODD_BIASES: readonly FfnCase[] = (
+  [
+    ["of NaN and infinity", [Number.NaN, Number.POSITIVE_INFINITY]],
+    ["that silence neurons", [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]],
+    ["far larger than any product", [1024, -1024]],
+  ] as const
+).map(([name, [some, others]]) => ({
+  ...whole(
+    `a bias ${name}`,
+    { inputs: 20, hidden: 96, k: 3, candidates: 5, batch: 2, estimator: int4, activation: relu },
+    3,
+  ),
+  bias: { gate: each((row) => (row % 17 === 3 ? some : row % 5 === 0 ? others : 0)) },
+}));
+
+export const FFN_CASES: readonly FfnCase[] = [
+  ...SHAPES,
+  ...LIFELIKE,
+  ...SPECIAL,
+  ...ADVERSARIAL,
+  ...biased(),
+  ...ODD_BIASES,
+];

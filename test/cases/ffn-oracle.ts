@@ -19,7 +19,7 @@ export interface ExpectedFfn extends Chosen {
 export function ffnOracle(
   { layer }: FfnCase,
   plan: FfnPlan,
-  { gate, up, down }: FfnData,
+  { gate, up, down, biases }: FfnData,
 ): (x: Float32Array) => ExpectedFfn {
   const { rows, inputs, outputs, group, selection, estimator } = plan;
   const rowsOf = (values: Float32Array, columns: number) =>
@@ -34,7 +34,7 @@ export function ffnOracle(
   const integers = estimator.kind !== "dense" && estimator.activations === "int8";
 
   return (x) => {
-    const preActivations = scoredRows.map((row) => near(row, x));
+    const preActivations = scoredRows.map((row, i) => near(row, x, biases.bias?.values[i]));
     const ofGroups = groupNumbers.map((index) => score(neurons(index).map((row) => preActivations[row]!)));
     const exact = Float64Array.from(ofGroups, ({ value }) => value);
     const exactSlack = Float64Array.from(ofGroups, ({ slack }) => slack);
@@ -44,12 +44,20 @@ export function ffnOracle(
       const { tokenScale } = ofRows;
       const estimated = (row: number) => {
         const value = ofRows.estimates[row]!;
-        const isScaled = tokenScale !== undefined && typeof layer.group?.score === "function";
-        return isScaled ? Math.fround(value * tokenScale) : value;
+        const added = biases.bias?.values[row];
+        const isScaled = tokenScale !== undefined && (added !== undefined || typeof layer.group?.score === "function");
+        const scaled = isScaled ? Math.fround(value * tokenScale) : value;
+        if (added === undefined) return scaled;
+        return integers ? Math.fround(scaled + added) : scaled + added;
       };
       const add = integers ? groupScore(layer.group?.score ?? "max", Math.fround) : score;
       const scored = groupNumbers.map((index) =>
-        add(neurons(index).map((row) => ({ value: estimated(row), slack: ofRows.estimateSlack[row]! }))),
+        add(
+          neurons(index).map((row) => ({
+            value: estimated(row),
+            slack: ofRows.estimateSlack[row]! + 2 ** -23 * Math.abs(estimated(row)),
+          })),
+        ),
       );
       estimates = Float64Array.from(scored, ({ value }) => value);
       estimateSlack = Float64Array.from(scored, ({ slack }) => (integers ? 0 : slack));
@@ -68,10 +76,11 @@ export function ffnOracle(
       const hidden = computed.map((row) => {
         const active = through(layer.activation, preActivations[row]!);
         // What is zero adds nothing, whatever it would be multiplied with.
-        return gate && active.value !== 0 ? times(active, near(upRows[row]!, x)) : active;
+        return gate && active.value !== 0 ? times(active, near(upRows[row]!, x, biases.up_bias?.values[row])) : active;
       });
       return Array.from({ length: outputs }, (_, output) => {
-        let [value, slack, magnitude] = [0, 0, 0];
+        const start = biases.down_bias?.values[output] ?? 0;
+        let [value, slack, magnitude] = [start, 0, Math.abs(start)];
         computed.forEach((row, i) => {
           const weight = down.values[output * rows + row]!;
           if (hidden[i]!.value !== 0) value += hidden[i]!.value * weight;
@@ -126,9 +135,9 @@ export function judgeFfn(
   return problems;
 }
 
-function near(row: Float32Array, x: Float32Array): Near {
+function near(row: Float32Array, x: Float32Array, bias = 0): Near {
   const { sum, magnitude, tiny } = dot(row, x);
-  return { value: sum, slack: roundingOf(x.length, magnitude) + tiny };
+  return { value: sum + bias, slack: roundingOf(x.length + 1, magnitude + Math.abs(bias)) + tiny };
 }
 
 function groupScore(
