@@ -127,6 +127,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
       span: reader.value(layer, "candidates"),
     });
   }
+  checkExpected(reader, options.select, { select, candidates, choices: rows });
   return {
     ...{ kind: "softmax", name, inputs, rows, dtype, weight },
     ...{ estimator: estimator!, k, candidates, select, certify, batch, crossover },
@@ -192,6 +193,22 @@ export function checkRank(
   );
 }
 
+/** Reports HIRE-SPEC-010 where a threshold is to leave fewer than the candidates, or more than there are. */
+export function checkExpected(
+  reader: Reader,
+  selector: unknown,
+  { select, candidates, choices }: { select: CheckedSelector; candidates: number; choices: number },
+): void {
+  if (select.kind !== "statistical" || select.expected === undefined) return;
+  if (!(select.expected < candidates || select.expected > choices) || candidates > choices) return;
+  const built = selector as Built<string, unknown>;
+  reader.report(
+    "HIRE-SPEC-010",
+    `\`expected\` must be from \`candidates\` (${candidates}) to ${choices}, not ${select.expected}`,
+    { fix: "Twice the candidates is a good start; remove it for that", span: reader.value(built, "expected") },
+  );
+}
+
 export function checkSelector(
   reader: Reader,
   layer: Built<string, unknown>,
@@ -200,6 +217,13 @@ export function checkSelector(
 ): CheckedSelector {
   if (selector === undefined) return fallback;
   if (isBuilt(selector, "exact")) return { kind: "exact" };
+  if (isBuilt(selector, "statistical")) {
+    if (selector.options === undefined) return { kind: "statistical" };
+    const { expected } = reader.options(selector, ["expected"]);
+    return expected === undefined
+      ? { kind: "statistical" }
+      : { kind: "statistical", expected: reader.count(selector, "expected", MAX_EXTENT) };
+  }
   if (isBuilt(selector, "twoStage")) {
     const { recall } = reader.options(selector, ["recall"]);
     if (typeof recall === "number" && recall > 0 && recall <= 1) return { kind: "twoStage", recall };
@@ -210,7 +234,7 @@ export function checkSelector(
         span: reader.value(selector, "recall"),
       });
   } else {
-    reader.missingBuilder(layer, "select", selector, "exact() or twoStage({ recall: 0.99 })");
+    reader.missingBuilder(layer, "select", selector, "exact(), twoStage({ recall: 0.99 }) or statistical()");
   }
   return { kind: "exact" };
 }

@@ -63,4 +63,8 @@ export type CheckedEstimator =
       readonly activations: "int8" | "f32";
     };
 
-export type CheckedSelector = { readonly kind: "exact" } | { readonly kind: "twoStage"; readonly recall: number };
+export type CheckedSelector =
+  | { readonly kind: "exact" }
+  | { readonly kind: "twoStage"; readonly recall: number }
+  /** `expected` rows above the threshold: twice the candidates, or all rows if they are fewer, where nothing is said. */
+  | { readonly kind: "statistical"; readonly expected?: number };

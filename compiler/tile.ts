@@ -18,12 +18,16 @@ import type { CheckedFfn, CheckedLayer, CheckedScored } from "./model.ts";
 import { DTYPE_BYTES, exactRowBytes, exactStride, paddedInputs, STEP_BYTES, wholeChunks } from "./padding.ts";
 import { expectedRecall, smallestKeep } from "./recall.ts";
 import { checkedView } from "./scored-view.ts";
+import { roomAbove, shareAbove, thresholdQuantile } from "./statistical.ts";
 
 /** Invocations of a scoring workgroup, one row each at a time: two warps, or one wave, everywhere. */
 const LANES = 64;
 
 /** Workgroups to aim at: enough to fill a large GPU a few times over, few enough to keep the survivors few. */
 const WORKGROUPS = 1024;
+
+/** Scores that an invocation of a statistical selection remembers: 1 KiB. */
+const KEYS_PER_LANE = 256;
 
 const DTYPE_TENSOR = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
@@ -99,10 +103,24 @@ function bundleStride({ inputs, outputs, dtype, gated }: CheckedFfn): number {
 function planSelection(layer: CheckedLayer): SelectionPlan {
   const { k, candidates, select, certify } = layer;
   const [rows, perTile] = [choices(layer), choicesPerTile(layer)];
-  const tilesPerWorkgroup = Math.max(1, Math.round(rows / perTile / WORKGROUPS));
+  const most = select.kind === "statistical" ? Math.floor(KEYS_PER_LANE / layer.batch) : Number.POSITIVE_INFINITY;
+  const tilesPerWorkgroup = Math.min(most, Math.max(1, Math.round(rows / perTile / WORKGROUPS)));
   const buckets = Math.ceil(rows / (perTile * tilesPerWorkgroup));
   const shape = { rows, count: buckets };
   const largestBucket = Math.ceil(rows / buckets);
+  if (select.kind === "statistical") {
+    const expected = select.expected ?? Math.min(2 * candidates, rows);
+    // Nothing is to be dropped then.
+    if (expected === rows) return { kind: "exact", buckets, keep: largestBucket, recallOfCandidates: 1, recallOfK: 1 };
+    return {
+      kind: select.kind,
+      buckets,
+      keep: roomAbove(shape, expected),
+      quantile: Math.fround(rounded(thresholdQuantile(rows, expected))),
+      recallOfCandidates: rounded(shareAbove(shape, candidates, expected)),
+      recallOfK: rounded(shareAbove(shape, k, expected)),
+    };
+  }
   const needed =
     select.kind === "exact" ? Math.min(candidates, largestBucket) : smallestKeep(shape, candidates, select.recall);
   // What a bucket drops is at most the last that it keeps; one more, so that this is no row that is needed.

@@ -34,4 +34,14 @@ export {
   multinomial,
   type Sampler,
 } from "./samplers.ts";
-export { type Exact, exact, type Selector, type TwoStage, type TwoStageOptions, twoStage } from "./selectors.ts";
+export {
+  type Exact,
+  exact,
+  type Selector,
+  type Statistical,
+  type StatisticalOptions,
+  statistical,
+  type TwoStage,
+  type TwoStageOptions,
+  twoStage,
+} from "./selectors.ts";

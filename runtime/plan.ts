@@ -134,11 +134,13 @@ export type ScoredMatrixPlan =
     };
 
 export interface SelectionPlan {
-  readonly kind: "exact" | "twoStage";
+  readonly kind: "exact" | "twoStage" | "statistical";
   /** Row `r`, or group `r` where there are groups, belongs to bucket `r mod buckets`. */
   readonly buckets: number;
-  /** Best estimated rows of every bucket that survive the first stage. */
+  /** Best estimated rows of every bucket that survive the first stage; of a statistical one, the first above the threshold. */
   readonly keep: number;
+  /** Of a statistical selection: the threshold is so many deviations above the mean of the bucket's finite scores. */
+  readonly quantile?: number;
   /** Expected share of the `candidates`, and of the `k`, best estimated rows among the survivors (§2.1 of the method). */
   readonly recallOfCandidates: number;
   readonly recallOfK: number;

@@ -25,6 +25,11 @@ export function checkCertify(
       fix: 'Use exact() as the selector, which misses no row, or certify: "report"',
       span: reader.value(layer, "certify"),
     });
+  } else if (select.kind === "statistical") {
+    reader.report("HIRE-SPEC-015", "`certify` has no meaning with statistical(), which does not know what it drops", {
+      fix: "Use exact() or twoStage() as the selector, or remove `certify`",
+      span: reader.name(layer, "certify"),
+    });
   } else if (estimator.kind === "lowRank") {
     reader.report(
       "HIRE-SPEC-015",

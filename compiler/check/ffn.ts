@@ -2,7 +2,7 @@
 
 import type { Built } from "../../dsl/index.ts";
 import type { FfnPlan, GroupPlan } from "../../runtime/plan.ts";
-import { checkEstimator, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
+import { checkEstimator, checkExpected, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
 import type { CheckedFfn } from "../model.ts";
 import { optionsOf, type Reader, show } from "./reader.ts";
 
@@ -64,6 +64,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
       { fix: "Lower candidates to at most that", span: reader.value(layer, "candidates") },
     );
   }
+  checkExpected(reader, options.select, { select, candidates, choices: selectable });
   return {
     ...{ kind: "ffn", name, inputs, rows, outputs, dtype, gated, weights, ...bias, group },
     ...{

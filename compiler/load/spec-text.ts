@@ -19,6 +19,7 @@ const BUILDERS: ReadonlyMap<string, number> = new Map([
   ["dense", 1],
   ["exact", 1],
   ["twoStage", 1],
+  ["statistical", 1],
   ["greedy", 1],
   ["multinomial", 1],
 ]);

@@ -8,6 +8,8 @@ const ABSENT = {
   upBiased: false,
   downBiased: false,
   masked: false,
+  statistical: false,
+  gaps: false,
   tokenScale: false,
   tail: false,
   tailsInWorkgroup: false,
@@ -33,8 +35,10 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     readsBuckets: selectsTail || others.drops === true,
     sumsOfExp,
     /** Places without a row are made or met. */
-    noKey: (made.masked && selects) || others.certifies === true,
-    meetsNoRow: made.masked && (selects || rescores),
+    noKey: (made.gaps && selects) || others.certifies === true,
+    /** Keys become numbers again in the first stage. */
+    readsKeys: made.tail || made.statistical,
+    meetsNoRow: made.gaps && (selects || rescores),
     /** The helpers that a kernel needs, each emitted once. */
     makesKeys: rescores || made.finishes || made.multinomial || others.bounded === true,
     valuesOfKeys: ranks || selectsTail,

@@ -12,6 +12,7 @@ export function scheduleReduce(context: Context<FfnPlan>): KernelPlan {
   const { layer } = context;
   const { batch, outputs, k, candidates, group } = layer;
   const { slots, outputQuads } = gatherShape(layer);
+  const gaps = layer.selection.kind === "statistical";
   const downBiased = layer.biases?.down !== undefined;
   return kernel(context, {
     stem: "reduce",
@@ -34,6 +35,6 @@ export function scheduleReduce(context: Context<FfnPlan>): KernelPlan {
       OUTPUTS: outputs,
       OUTPUT_QUADS: outputQuads,
     },
-    choices: { hasCommon: group.common > 0, wholeQuads: outputs === outputQuads * 4, ...made({ downBiased }) },
+    choices: { hasCommon: group.common > 0, wholeQuads: outputs === outputQuads * 4, ...made({ downBiased, gaps }) },
   });
 }

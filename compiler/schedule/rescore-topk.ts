@@ -176,7 +176,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ...dtypeChoices(layer),
       ...made({
         biased: rescores && layer.bias !== undefined,
-        masked: layer.mask,
+        gaps: layer.mask || selection.kind === "statistical",
         tail: tail && (selects || ranks),
         ...finish?.choices,
         logSumExp: addsUp,

@@ -33,6 +33,9 @@ import {
 } from "./kernel.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
+/** Share of mean and deviation by which a threshold is lowered, so that no rounding drops rows that are all alike. */
+const THRESHOLD_MARGIN = 2 ** -12;
+
 export function scheduleScoreSelect(context: Context): KernelPlan {
   const { profile, quantizedBefore } = context;
   const layer = scoredView(context.layer);
@@ -45,7 +48,12 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const normsHere = bounded && (quantizesHere || !int8);
 
   const tail = hasTail(layer);
-  const variables: WorkgroupVariable[] = [array("tile_keys", "u32", tiling.lanes, 4)];
+  const statistical = selection.kind === "statistical";
+  const variables: WorkgroupVariable[] = [];
+  if (group || !statistical) variables.push(array("tile_keys", "u32", tiling.lanes, 4));
+  if (statistical) {
+    variables.push(array("moments", "vec2<f32>", tiling.lanes, 8), array("above", "atomic<u32>", tiling.lanes / 32, 4));
+  }
   if (tail) variables.push(array("sums", "vec2<u32>", tiling.lanes, 8));
   let free = budgetOf(profile).workgroupBytes - variables.reduce((sum, { bytes }) => sum + bytes, 0);
   /** Adds a variable when there is room for it, and says whether there was. */
@@ -110,6 +118,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
           LEVEL_SHIFT: levelShift(format.bits),
           ...(format.low > 0 && { LOW_SHIFT: 8 - format.main - format.low }),
         }),
+      ...(selection.quantile !== undefined && { QUANTILE: selection.quantile, MARGIN: THRESHOLD_MARGIN }),
       ...(bounded && certificateConstants(layer)),
       ...(int8 ? { CHUNKS: tokenChunks(layer) } : { QUADS: scoreQuads(layer) }),
       ...finish?.constants,
@@ -145,6 +154,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       ...made({
         biased: layer.bias !== undefined,
         masked: layer.mask,
+        statistical,
         tokenScale: hasTokenScale(layer),
         tail,
         tailsInWorkgroup,

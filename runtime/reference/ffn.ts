@@ -2,13 +2,14 @@
 // (`--device reference`). It reads packed tensors by the layout that the plan states, and shares no code with the packer
 // or the kernels.
 
-import { type FfnResult, tokenCount, type WeightSource } from "../layer.ts";
+import { type FfnResult, NO_ROW, tokenCount, type WeightSource } from "../layer.ts";
 import type { FfnPlan, GroupPlan, TensorPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
 import { type Estimates, estimateRows, firstScored } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { sortRows } from "./order.ts";
 import { dotRows, readExactRows } from "./softmax.ts";
+import { survivorsOf } from "./survivors.ts";
 
 export interface ReferenceFfn {
   readonly plan: FfnPlan;
@@ -63,7 +64,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
     const survivors: number[] = [];
     for (let bucket = 0; bucket < selection.buckets; bucket++) {
       const members = selectable.filter((index) => (index - group.common) % selection.buckets === bucket);
-      survivors.push(...sortRows(members, estimates).slice(0, selection.keep));
+      survivors.push(...survivorsOf(selection, members, estimates));
     }
     return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, candidates) };
   };
@@ -94,7 +95,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
     run: async (x) => {
       const tokens = tokenCount(name, plan, x);
       const output = new Float64Array(tokens * outputs);
-      const groups = new Uint32Array(tokens * k);
+      const groups = new Uint32Array(tokens * k).fill(NO_ROW);
       for (let token = 0; token < tokens; token++) {
         const one = x.subarray(token * inputs, (token + 1) * inputs);
         const chosen = [...select(one).candidates];

@@ -12,6 +12,7 @@ import { readNumbers } from "./numbers.ts";
 import { settled, sortRows } from "./order.ts";
 import { drawnRank, logSumExp } from "./sampling.ts";
 import { scoredRows } from "./scored.ts";
+import { survivorsOf } from "./survivors.ts";
 
 export interface ReferenceSoftmax {
   readonly plan: SoftmaxPlan;
@@ -64,11 +65,10 @@ export async function createReferenceSoftmax(
         if (mask?.[row] !== 0) members.push(row);
       }
       const { keep } = plan.selection;
-      const sorted = sortRows(members, estimates);
-      survivors.push(...sorted.slice(0, keep));
+      survivors.push(...survivorsOf(plan.selection, members, estimates));
       // A bucket counts its rows, whether they are allowed or not.
       const size = Math.ceil((plan.rows - bucket) / plan.selection.buckets);
-      if (size > keep && members.length >= keep) lastOfCutBuckets.push(sorted[keep - 1]!);
+      if (size > keep && members.length >= keep) lastOfCutBuckets.push(survivors.at(-1)!);
     }
     const ordered = sortRows([...survivors], estimates);
     const candidates = ordered.slice(0, plan.candidates);

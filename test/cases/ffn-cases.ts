@@ -4,6 +4,7 @@ import { dense, lowRank, quantized, twoStage } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
 import type { FfnCase } from "./ffn-case.ts";
 import { each, integers, normals } from "./fills.ts";
+import { STATISTICAL_FFN_CASES } from "./statistical-cases.ts";
 
 type Layer = FfnCase["layer"];
 
@@ -331,4 +332,5 @@ export const FFN_CASES: readonly FfnCase[] = [
   ...ADVERSARIAL,
   ...biased(),
   ...ODD_BIASES,
+  ...STATISTICAL_FFN_CASES,
 ];

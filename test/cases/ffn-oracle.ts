@@ -1,11 +1,12 @@
 // What a case's feed-forward means, computed from the matrices as they were before packing and from the functions as they
 // were written, and whether a backend's result is right.
 
+import { NO_ROW } from "../../runtime/layer.ts";
 import type { FfnPlan } from "../../runtime/plan.ts";
 import type { FfnCase, FfnData } from "./ffn-case.ts";
 import { type Chosen, estimatesDecideAlike, type Selecting, wrongChoice } from "./judge.ts";
 import { type Near, through } from "./near.ts";
-import { compare, dot, estimatesOf, roundingOf, sorted } from "./oracle.ts";
+import { compare, dot, estimatesOf, firstStage, roundingOf, sorted } from "./oracle.ts";
 
 /** Everything about one token. Arrays are over the groups that are selected from: index 0 is the first that is not common. */
 export interface ExpectedFfn extends Chosen {
@@ -62,10 +63,11 @@ export function ffnOracle(
       estimates = Float64Array.from(scored, ({ value }) => value);
       estimateSlack = Float64Array.from(scored, ({ slack }) => (integers ? 0 : slack));
     }
-    const survivors = Array.from({ length: selection.buckets }, (_, bucket) => {
-      const members = groupNumbers.map((_, i) => i).filter((i) => i % selection.buckets === bucket);
-      return sorted(members, estimates).slice(0, selection.keep);
-    });
+    const { survivors, cuts } = firstStage(
+      selection,
+      groupNumbers.map((_, i) => i),
+      estimates,
+    );
     const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
     const best = sorted(candidates, exact)
       .slice(0, plan.k)
@@ -90,7 +92,7 @@ export function ffnOracle(
         return { value, slack: slack + roundingOf(computed.length + 1, magnitude) + 2 ** -126 };
       });
     };
-    return { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best, outputOf };
+    return { exact, exactSlack, estimates, estimateSlack, survivors, cuts, candidates, best, outputOf };
   };
 }
 
@@ -105,9 +107,14 @@ export function judgeFfn(
   { output, groups }: { readonly output: ArrayLike<number>; readonly groups: ArrayLike<number> },
 ): string[] {
   const { common, count } = plan.group;
-  const chosen = Array.from(groups);
+  const places = Array.from(groups);
+  const chosen = places.filter((index) => index !== NO_ROW);
   const problems = [
-    ...(chosen.length === plan.k ? [] : [`${chosen.length} groups instead of ${plan.k}`]),
+    ...(places.length === plan.k ? [] : [`${places.length} groups instead of ${plan.k}`]),
+    ...(chosen.length === expected.best.length
+      ? []
+      : [`${chosen.length} groups were found, not ${expected.best.length}`]),
+    ...(places.slice(chosen.length).every((index) => index === NO_ROW) ? [] : ["an empty place comes first"]),
     ...chosen.filter((index) => !(index >= common && index < count)).map((index) => `group ${index} is not selectable`),
     ...chosen.filter((index, i) => chosen.indexOf(index) !== i).map((index) => `group ${index} occurs twice`),
   ];

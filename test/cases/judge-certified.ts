@@ -47,6 +47,7 @@ export function judgeWhole(
     estimates: exact,
     estimateSlack: exactSlack,
     survivors,
+    cuts: survivors.map(() => Number.NaN),
     candidates: all,
     best,
     options: expected.options,

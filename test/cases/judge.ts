@@ -133,25 +133,28 @@ export function wrongChoice(
   rows: readonly number[],
   valueSlack: (row: number) => number,
 ): string[] {
-  const { estimates, exact, survivors, candidates } = expected;
+  const { estimates, exact, survivors, cuts, candidates } = expected;
   const slack = slackOf(expected, estimates.keys());
-  const { keep, buckets } = plan.selection;
-  const cuts = survivors.map((kept) => (kept.length < keep ? Number.NaN : estimates[kept.at(-1)!]!));
-  const cut = estimates[candidates.at(-1)!]!;
+  const { kind, keep, buckets } = plan.selection;
+  const cut = candidates.length < plan.candidates ? Number.NEGATIVE_INFINITY : estimates[candidates.at(-1)!]!;
   const allowed = expected.options?.allowed ?? [...estimates.keys()];
   const isAllowed = new Set(allowed);
   const isAbove = (row: number, threshold: number) => clearlyAbove(estimates[row]!, threshold, slack);
   const isBelow = (row: number, threshold: number) => clearlyAbove(threshold, estimates[row]!, slack);
   const inBucket = new Map<number, number>();
   for (const row of allowed) inBucket.set(row % buckets, (inBucket.get(row % buckets) ?? 0) + 1);
-  const bucketIsWhole = (row: number) => inBucket.get(row % buckets)! <= keep;
+  const bucketIsWhole = (row: number) =>
+    kind === "statistical" ? Number.isNaN(cuts[row % buckets]!) : inBucket.get(row % buckets)! <= keep;
   const impossible = rows.filter(
     (row) => !isAllowed.has(row) || isBelow(row, cut) || (!bucketIsWhole(row) && isBelow(row, cuts[row % buckets]!)),
   );
+  // A bucket of a statistical selection that is full lost rows for their place.
+  const isFull = (row: number) => kind === "statistical" && survivors[row % buckets]!.length >= keep;
   const sure = allowed.filter(
     (row) =>
-      plan.candidates >= allowed.length ||
-      (isAbove(row, cut) && (bucketIsWhole(row) || isAbove(row, cuts[row % buckets]!))),
+      !isFull(row) &&
+      (plan.candidates >= allowed.length ||
+        (isAbove(row, cut) && (bucketIsWhole(row) || isAbove(row, cuts[row % buckets]!)))),
   );
   const worst = rows.at(-1)!;
   const returned = new Set(rows);

@@ -26,7 +26,7 @@ export function finalValues({ temperature = 1 }: SoftmaxPlan, transform?: (score
   };
 }
 
-type Scores = Omit<Expected, "options" | "survivors" | "best">;
+type Scores = Omit<Expected, "options" | "survivors" | "cuts" | "best">;
 
 /** Relative error of a sum of exponentials in floats, with room for a few hundred terms and WGSL's exp (§15.7.4). */
 const SUM_SLACK = 1e-5;

@@ -2,7 +2,7 @@
 // nothing with runtime/reference. It takes only the codes from the packer, because choosing them is the packer's task.
 
 import { emptyRow, quantizeRow } from "../../runtime/pack/quantize.ts";
-import type { ScoredPlan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { ScoredPlan, SelectionPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { type Bound, boundOfRow, boundOfToken } from "./bounds.ts";
 import { lowRankRows } from "./low-rank-oracle.ts";
 import { type ExpectedOptions, expectedOptions, finalValues } from "./option-oracle.ts";
@@ -18,6 +18,8 @@ export interface Expected {
   readonly estimateSlack: Float64Array;
   /** What follows from the scores when they are taken for the truth. */
   readonly survivors: readonly (readonly number[])[];
+  /** Of each bucket, the estimate from which on rows survive; NaN where all do. */
+  readonly cuts: readonly number[];
   readonly candidates: readonly number[];
   readonly best: readonly number[];
   /** What the options of the layer make of it; nothing where it has none. */
@@ -51,20 +53,49 @@ export function oracle(
     const { estimates, estimateSlack } = dequantized
       ? withOptions(plan, dequantized(x), bias)
       : { estimates: exact, estimateSlack: exactSlack };
-    const survivors = bestOfBuckets(plan, allowed, estimates);
+    const { survivors, cuts } = firstStage(plan.selection, allowed, estimates);
     const candidates = sorted(survivors.flat(), estimates).slice(0, plan.candidates);
     const best = sorted(candidates, exact).slice(0, plan.k);
-    const scores = { exact, exactSlack, estimates, estimateSlack, survivors, candidates, best };
+    const scores = { exact, exactSlack, estimates, estimateSlack, survivors, cuts, candidates, best };
     const finalOf = finalValues(plan, transform);
     return { ...scores, options: expectedOptions(plan, scores, allowed, finalOf, taken.uniforms?.[token] ?? 0) };
   };
 }
 
-/** The rows of every bucket that survive, best first. */
-function bestOfBuckets({ selection }: SoftmaxPlan, allowed: readonly number[], estimates: Float64Array): number[][] {
-  const buckets: number[][] = Array.from({ length: selection.buckets }, () => []);
-  for (const row of allowed) buckets[row % selection.buckets]!.push(row);
-  return buckets.map((bucket) => sorted(bucket, estimates).slice(0, selection.keep));
+/** What of every bucket survives, and where that is cut; `allowed` ascend, and row r is in bucket r mod buckets. */
+export function firstStage(
+  { kind, buckets: count, keep, quantile }: SelectionPlan,
+  allowed: readonly number[],
+  estimates: Float64Array,
+) {
+  const buckets: number[][] = Array.from({ length: count }, () => []);
+  for (const row of allowed) buckets[row % count]!.push(row);
+  if (kind === "statistical") {
+    const cuts = buckets.map((rows) =>
+      thresholdOf(
+        rows.map((row) => estimates[row]!),
+        quantile!,
+      ),
+    );
+    const isAbove = (row: number, cut: number) => Number.isNaN(cut) || compare(estimates[row]!, cut) > 0;
+    const survivors = buckets.map((rows, i) => rows.filter((row) => isAbove(row, cuts[i]!)).slice(0, keep));
+    return { survivors, cuts };
+  }
+  const survivors = buckets.map((bucket) => sorted(bucket, estimates).slice(0, keep));
+  return { survivors, cuts: survivors.map((kept) => (kept.length < keep ? Number.NaN : estimates[kept.at(-1)!]!)) };
+}
+
+/** mean + quantile · deviation of what is finite, a 4096th of both lower; NaN where it exceeds floats. */
+function thresholdOf(scores: readonly number[], quantile: number): number {
+  const finite = scores.filter((score) => Number.isFinite(Math.fround(score)));
+  let [sum, sumOfSquares] = [0, 0];
+  for (const score of finite) sum += score;
+  const mean = sum / finite.length;
+  // What is too small for floats is 0 for them.
+  for (const score of finite) sumOfSquares += (score - mean) ** 2 < SMALLEST_NORMAL ? 0 : (score - mean) ** 2;
+  if ([sum, sumOfSquares].some((each) => !Number.isFinite(Math.fround(each)))) return Number.NaN;
+  const deviation = Math.sqrt(sumOfSquares / finite.length);
+  return mean + quantile * deviation - (Math.abs(mean) + deviation) / 4096;
 }
 
 /** Largest first: NaN, then infinity, and so on; what is below 2^-126 in magnitude equals 0; ties to the lower row. */

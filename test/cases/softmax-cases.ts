@@ -16,6 +16,7 @@ import { each, integers, normals } from "./fills.ts";
 import { OPTION_CASES } from "./option-cases.ts";
 import { normal } from "./random.ts";
 import type { SoftmaxCase } from "./softmax-case.ts";
+import { STATISTICAL_CASES } from "./statistical-cases.ts";
 
 type Layer = SoftmaxCase["layer"];
 
@@ -343,4 +344,5 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...CERTIFY_CASES,
   ...ESTIMATOR_CASES,
   ...OPTION_CASES,
+  ...STATISTICAL_CASES,
 ];

@@ -96,6 +96,12 @@ inline unsigned int atomicMax(unsigned int* at, unsigned int value) {
   return before;
 }
 
+inline unsigned int atomicOr(unsigned int* at, unsigned int value) {
+  const unsigned int before = *at;
+  *at = before | value;
+  return before;
+}
+
 template <typename Value>
 Value __ldg(const Value* at) { return *at; }
 
@@ -117,5 +123,8 @@ inline unsigned int __float2uint_rz(float value) {
 }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+inline int __popc(unsigned int bits) { return __builtin_popcount(bits); }
 inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }
 inline unsigned int min(unsigned int a, unsigned int b) { return a < b ? a : b; }

@@ -57,13 +57,13 @@ const FFN_VARIANTS = 18;
 function variants(): Model {
   const distinct = new Map<string, SoftmaxCase["layer"]>();
   for (const { layer } of SOFTMAX_CASES) {
-    const { dtype, estimator, logSumExp, sample } = layer;
+    const { dtype, estimator, logSumExp, sample, select } = layer;
     const { kind, options } = estimator;
     const loop =
       kind === "quantized"
         ? [options.bits, options.group === "row", options.activations ?? "int8"]
         : [kind, dtype, options?.bits, options?.activations];
-    const key = String([...loop, logSumExp === true && sample !== undefined]);
+    const key = String([...loop, logSumExp === true && sample !== undefined, select?.kind === "statistical"]);
     const other = distinct.get(key);
     if (!other || (other.batch ?? 1) < (layer.batch ?? 1)) distinct.set(key, layer);
   }

@@ -1,9 +1,12 @@
 // The closed form of two-stage recall against counting, and against the published values.
 
 import { describe, expect, test } from "vitest";
+import { normalQuantile, normalTail } from "../../compiler/normal.ts";
 import { type Buckets, expectedRecall, smallestKeep, survivorCount } from "../../compiler/recall.ts";
+import { roomAbove, shareAbove, thresholdQuantile } from "../../compiler/statistical.ts";
 import { quantized, twoStage } from "../../dsl/index.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
+import { survivorsOf } from "../../runtime/reference/survivors.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
 import { each, normals } from "../cases/fills.ts";
 import { mulberry32, normal, type Random } from "../cases/random.ts";
@@ -174,3 +177,43 @@ function statistics(samples: readonly number[]) {
   const variance = samples.reduce((sum, sample) => sum + (sample - mean) ** 2, 0) / (samples.length - 1);
   return { mean, standardError: Math.sqrt(variance / samples.length) };
 }
+
+describe("the share of the best rows above a threshold is the mean of random scores", () => {
+  test.each([
+    [20_000, 40, 100, 200],
+    [20_000, 40, 20, 40],
+    [4096, 16, 64, 96],
+    [65_536, 256, 32, 128],
+  ])("%i rows in %i buckets, %i wanted, %i expected", (rows, count, wanted, expected) => {
+    const random = mulberry32(rows + expected);
+    const buckets = { rows, count };
+    const quantile = thresholdQuantile(rows, expected);
+    const keep = roomAbove(buckets, expected);
+    let [kept, full] = [0, 0];
+    const trials = 40;
+    for (let trial = 0; trial < trials; trial++) {
+      const scores = Float64Array.from({ length: rows }, () => normal(random));
+      const best = new Set([...scores.keys()].sort((a, b) => scores[b]! - scores[a]!).slice(0, wanted));
+      for (let bucket = 0; bucket < count; bucket++) {
+        const members = Array.from({ length: Math.ceil((rows - bucket) / count) }, (_, i) => bucket + i * count);
+        const survivors = survivorsOf(
+          { kind: "statistical", buckets: count, keep, quantile, recallOfCandidates: 0, recallOfK: 0 },
+          members,
+          scores,
+        );
+        kept += survivors.filter((row) => best.has(row)).length;
+        full += Number(survivors.length === keep);
+      }
+    }
+    expect(Math.abs(kept / trials / wanted - shareAbove(buckets, wanted, expected))).toBeLessThan(0.01);
+    expect(full).toBeLessThanOrEqual(1);
+  });
+});
+
+test("quantiles and tails of the normal distribution belong together, and are the published ones", () => {
+  for (const share of [1e-12, 1e-6, 0.001, 0.02, 0.3, 0.5, 0.9]) {
+    expect(normalTail(normalQuantile(share)) / share).toBeCloseTo(1, 9);
+  }
+  expect(normalQuantile(0.025)).toBeCloseTo(1.959963984540054, 10);
+  expect(normalQuantile(1e-9)).toBeCloseTo(5.997807015007687, 9);
+});

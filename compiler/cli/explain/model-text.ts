@@ -70,12 +70,13 @@ function selection({ selection, candidates }: LayerExplanation): string {
 }
 
 function recall({ selection, estimator, candidates, k }: LayerExplanation): string[] {
-  const { recallOfCandidates, recallOfK } = selection;
+  const { kind, recallOfCandidates, recallOfK } = selection;
+  const source = kind === "statistical" ? "if scores are normally distributed" : "arXiv 2506.04165, Theorem 1";
   const what = estimator.kind === "dense" ? "scores" : "estimates";
   if (recallOfCandidates === 1) return [fact("recall", `1: none of the ${candidates} best ${what} is lost`)];
   return [
     fact("recall", `${percent(recallOfCandidates)} of the ${candidates} best ${what} survive, predicted`),
-    fact("", `${percent(recallOfK)} of the ${k} best (arXiv 2506.04165, Theorem 1)`),
+    fact("", `${percent(recallOfK)} of the ${k} best (${source})`),
   ];
 }
 
