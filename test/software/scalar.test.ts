@@ -2,39 +2,25 @@
 // far as WGSL's own functions are exact.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { lowerFunction } from "../../compiler/scalar/lower.ts";
 import { scalarsToWgsl } from "../../compiler/scalar/wgsl.ts";
 import type { NodeDevice } from "../../runtime/node/device.ts";
-import { evaluateScalar, type ScalarFunction } from "../../runtime/scalar.ts";
+import type { ScalarFunction } from "../../runtime/scalar.ts";
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
-import { ACTIVATIONS, NUMBERS, OPERATIONS } from "../cases/scalar-cases.ts";
+import { FUNCTIONS, wrongScalars } from "../cases/judge-scalar.ts";
+import { NUMBERS } from "../cases/scalar-cases.ts";
+import { rowOf } from "../cases/selected.ts";
 import { requestTestDevice } from "./device.ts";
-
-const functions = Object.entries({ ...ACTIVATIONS, ...OPERATIONS }).map(([name, written], i) => ({
-  name,
-  id: `function_${i}`,
-  scalar: lowerFunction(written, name, [], undefined).scalar!,
-}));
 
 let software: NodeDevice;
 let results: Float32Array;
 beforeAll(async () => {
   software = await requestTestDevice();
-  results = await computeAll(software.device, Object.fromEntries(functions.map(({ id, scalar }) => [id, scalar])));
+  results = await computeAll(software.device, Object.fromEntries(FUNCTIONS.map(({ id, scalar }) => [id, scalar])));
 });
 afterAll(() => software?.close());
 
-test.each(functions.map(({ name, scalar }, i) => [name, scalar, i] as const))("%s", (name, scalar, i) => {
-  const evaluate = evaluateScalar(scalar);
-  // WGSL promises nothing of them beyond a turn (§15.7.4); a few hundred are fine.
-  const most = ["sin", "cos", "tan", "snake"].includes(name) ? 1e3 : Number.POSITIVE_INFINITY;
-  const wrong = [...NUMBERS].flatMap((z, n) => {
-    const [found, wanted] = [results[i * NUMBERS.length + n]!, evaluate(z)];
-    const slack = 2 ** -15 * Math.abs(wanted) + 2 ** -22 * Math.min(Math.max(1, Math.abs(z)), 64);
-    const isRight = Object.is(found, wanted) || found === wanted || Math.abs(found - wanted) <= slack;
-    return isRight || (Math.abs(z) > most && Number.isFinite(z)) ? [] : [`f(${z}) is ${found} instead of ${wanted}`];
-  });
-  expect(wrong).toEqual([]);
+test.each(FUNCTIONS.map((each, i) => [each.name, each, i] as const))("%s", (_, each, i) => {
+  expect(wrongScalars(each, rowOf(results, NUMBERS.length, i), true)).toEqual([]);
 });
 
 /** `[functions, numbers]`, in one launch: each kernel of its own would take longer to compile than all of them together. */
