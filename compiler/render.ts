@@ -45,6 +45,9 @@ export function render(kernel: KernelPlan, place: KernelPlace): string {
 /** Functions of one number, as a kernel's source declares them. */
 const FUNCTIONS = { wgsl: scalarsToWgsl, cuda: scalarsToCuda } as const;
 
+/** Where a kernel that quantizes tokens leaves the bits of their largest values. */
+const LARGEST_BEHIND_CODES = "token_codes[BATCH * CHUNKS + token].x";
+
 /** What a target's templates call the parts of a plan, and what its choices stand for. */
 const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
   wgsl: ({ bindings, workgroupVariables, choices }) => ({
@@ -56,7 +59,7 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     workgroupVariables,
     kept: choices.keptInWorkgroup ? "kept" : "survivors",
     activation: choices.staged ? "staged_quad" : "token_quad",
-    largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : "largest[token]",
+    largestOfToken: choices.quantizesHere ? "atomicLoad(&largest[token])" : LARGEST_BEHIND_CODES,
   }),
   cuda: ({ bindings, workgroupVariables, choices }) => ({
     parameters: bindings.map((binding, index) => ({
@@ -66,6 +69,7 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     })),
     sharedVariables: workgroupVariables.map((variable) => ({ declaration: sharedVariableOf(variable) })),
     activation: choices.staged ? "staged_quad" : "token_quad",
+    largestOfToken: choices.quantizesHere ? "largest[token]" : LARGEST_BEHIND_CODES,
     codesType: choices.planes && !choices.main4 ? "uint2" : "uint4",
     activationType: choices.staged ? "float4" : "float",
     readsInputs: !choices.int8 || choices.quantizesHere === true,

@@ -34,13 +34,12 @@ const OPERATORS: Readonly<Record<Exclude<ScalarOperator, "remainder">, { sign: s
 const UNARY = 4;
 const ATOM = 5;
 
-const COMPARISONS: Readonly<Record<ScalarComparison, string>> = {
+const COMPARISONS: Readonly<Record<Exclude<ScalarComparison, "notEqual">, string>> = {
   less: "<",
   lessOrEqual: "<=",
   greater: ">",
   greaterOrEqual: ">=",
   equal: "==",
-  notEqual: "!=",
 };
 
 /**
@@ -156,6 +155,9 @@ class Printer {
       case "isNaN":
       case "isFinite":
         return this.#call(condition.op, [condition.of]).text;
+      // WGSL's != is false when a side is NaN, as compiled by Tint.
+      case "notEqual":
+        return `!(${this.condition({ ...condition, op: "equal" })})`;
       default: {
         const sign = COMPARISONS[condition.op];
         return `${this.number(condition.left, 2)} ${sign} ${this.number(condition.right, 2)}`;

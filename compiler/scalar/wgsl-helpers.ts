@@ -95,6 +95,16 @@ fn js_remainder(left: f32, right: f32) -> f32 {
   return select(rest, -rest, left < 0.0);
 }`,
   },
+  js_exp: {
+    uses: ["is_nan"],
+    source: `// The exponential, as Math.exp: devices make 0 or infinity of NaN.
+fn js_exp(value: f32) -> f32 {
+  if (is_nan(value)) {
+    return value;
+  }
+  return exp(value);
+}`,
+  },
   js_expm1: {
     source: `// exp(value) - 1, as Math.expm1: a Taylor series where the difference would cancel.
 fn js_expm1(value: f32) -> f32 {
@@ -205,9 +215,10 @@ fn js_sinh(value: f32) -> f32 {
 }`,
   },
   js_cosh: {
+    uses: ["js_exp"],
     source: `// The hyperbolic cosine, as Math.cosh: two factors where exp would overflow.
 fn js_cosh(value: f32) -> f32 {
-  let root = exp(0.5 * abs(value));
+  let root = js_exp(0.5 * abs(value));
   let rest = 0.5 / root;
   return 0.5 * root * root + rest / root;
 }`,
@@ -240,11 +251,11 @@ fn js_acosh(value: f32) -> f32 {
 }`,
   },
   js_atanh: {
-    uses: ["js_log1p", "infinity", "not_a_number"],
+    uses: ["js_log1p", "infinity", "is_nan", "not_a_number"],
     source: `// The inverse hyperbolic tangent, as Math.atanh.
 fn js_atanh(value: f32) -> f32 {
   let size = abs(value);
-  if (size > 1.0) {
+  if (size > 1.0 || is_nan(value)) {
     return not_a_number();
   }
   var result = infinity();

@@ -25,7 +25,7 @@ const WGSL: Dialect = {
     ceil: "ceil",
     cos: "js_cos",
     cosh: "js_cosh",
-    exp: "exp",
+    exp: "js_exp",
     expm1: "js_expm1",
     floor: "floor",
     hypot: "js_hypot",

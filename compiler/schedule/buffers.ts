@@ -27,8 +27,7 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
       role: "scratch",
       bytes: batch * (layer.estimator.kind === "lowRank" ? layer.estimator.rank : 0) * 4,
     },
-    { name: "token_codes", role: "scratch", bytes: batch * tokenChunks(scoredView(layer)) * 16 },
-    { name: "largest", role: "scratch", bytes: batch * 4 },
+    { name: "token_codes", role: "scratch", bytes: batch * (tokenChunks(scoredView(layer)) + 1) * 16 },
     {
       name: "survivors",
       role: "scratch",
@@ -161,17 +160,16 @@ export function inputBinding({ batch, inputs }: ScoredPlan): BindingPlan {
   return binding("x", "read", "array<f32>", `[${batch}, ${inputs}] tokens`);
 }
 
+/** One buffer for both, since a kernel binds no more than eight. */
 export function tokenCodes(layer: ScoredPlan): BindingPlan {
+  const { batch, certificate } = layer;
+  const largest = certificate ? "" : `, then [${batch}] bits of the largest |x| of a token`;
   return binding(
     "token_codes",
     "read",
     "array<vec4<u32>>",
-    `[${layer.batch}, ${tokenChunks(layer)}] 16 int8 codes each`,
+    `[${batch}, ${tokenChunks(layer)}] 16 int8 codes each${largest}`,
   );
-}
-
-export function largest({ batch }: ScoredPlan): BindingPlan {
-  return binding("largest", "read", "array<u32>", `[${batch}] bits of the largest |x| of a token`);
 }
 
 export function tokenNorms({ batch }: ScoredPlan): BindingPlan {

@@ -2,7 +2,7 @@
 
 import type { KernelPlan } from "../../runtime/plan.ts";
 import { scoredView } from "../scored-view.ts";
-import { largest, scoredInput, tokenChunks, tokenCodes, tokenNorms } from "./buffers.ts";
+import { scoredInput, tokenChunks, tokenCodes, tokenNorms } from "./buffers.ts";
 import { certificateConstants } from "./certificate.ts";
 import { array, type Context, kernel, variable } from "./kernel.ts";
 
@@ -16,7 +16,7 @@ export function scheduleQuantize(context: Context): KernelPlan {
     bindings: [
       scoredInput(context.layer),
       { ...tokenCodes(layer), access: "read_write" },
-      { ...(bounded ? tokenNorms(layer) : largest(layer)), access: "read_write" },
+      ...(bounded ? [{ ...tokenNorms(layer), access: "read_write" as const }] : []),
     ],
     variables: [
       variable("largest_of_token", "atomic<u32>", 4),
@@ -26,6 +26,7 @@ export function scheduleQuantize(context: Context): KernelPlan {
       LANES: layer.tiling.lanes,
       INPUTS: layer.inputs,
       CHUNKS: tokenChunks(layer),
+      ...(!bounded && { BATCH: layer.batch }),
       ...certificateConstants(layer),
     },
     choices: { bounded },

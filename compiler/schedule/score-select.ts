@@ -9,7 +9,6 @@ import {
   binding,
   hasTail,
   hasTokenScale,
-  largest,
   maskBinding,
   scoredBindings,
   scoredInput,
@@ -80,7 +79,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
   const bindings: BindingPlan[] = [];
-  if (int8 && quantizedBefore) bindings.push(tokenCodes(layer), bounded ? tokenNorms(layer) : largest(layer));
+  if (int8 && quantizedBefore) bindings.push(tokenCodes(layer), ...(bounded ? [tokenNorms(layer)] : []));
   else bindings.push(scoredInput(context.layer));
   bindings.push(...scoredBindings(layer));
   if (layer.bias !== undefined) bindings.push(biasBinding(layer));

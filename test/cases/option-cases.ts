@@ -260,6 +260,27 @@ const SHAPES: readonly SoftmaxCase[] = [
     comparison: "exact",
   },
   {
+    name: "every option on tokens quantized by a kernel of its own, and on codes of two planes",
+    layer: {
+      inputs: 520,
+      rows: 700,
+      dtype: "f16",
+      estimator: quantized({ bits: 6, group: 32 }),
+      k: 8,
+      candidates: 64,
+      batch: 16,
+      ...everything,
+      temperature: 5,
+    },
+    tokens: 2,
+    weights: each((row, column) => (column === 0 ? row % 600 : column === 1 ? 7 : 0)),
+    inputs: each((token, column) => (column === 0 ? 1 - 2 * token : 0)),
+    bias: each((row) => row % 3),
+    mask: (row) => row % 600 !== 599,
+    uniforms,
+    comparison: "exact",
+  },
+  {
     name: "every option on more candidates than fit into workgroup memory",
     layer: {
       inputs: 16,

@@ -107,7 +107,12 @@ function optionsOf({ tail, sample, ...options }: Besides, isSampled: boolean, k:
   };
 }
 
-/** Output heads; what is certified has no options, which no proof knows of. */
+/** Those that go with a certificate. */
+function provable({ bias, tail, logSumExp, ...options }: Partial<SoftmaxOptions>, certify: "report" | "fallback") {
+  return { ...options, ...(certify === "report" && logSumExp !== undefined && { logSumExp }), certify };
+}
+
+/** Output heads. */
 export function heads({ inputs, rows, candidates: most }: Sizes): fc.Arbitrary<SoftmaxOptions> {
   const required = {
     inputs: fc.integer({ min: 1, max: inputs }),
@@ -122,14 +127,14 @@ export function heads({ inputs, rows, candidates: most }: Sizes): fc.Arbitrary<S
       const k = whole(ofCandidates, 1, count);
       const built = estimator(Math.min(shape.inputs, shape.rows));
       const isDense = built.kind === "dense";
-      const provable = isDense
+      const isProvable = isDense
         ? shape.select?.kind === "twoStage" && certify === "report"
-        : built.kind === "quantized" && certify !== "off";
+        : built.kind === "quantized";
+      const options = besides ? optionsOf(besides, "sample" in besides, k) : {};
       return {
         ...{ ...shape, weight: "w", estimator: built, k },
         ...(!isDense && !hasDefaults && { candidates: count }),
-        ...(provable && { certify }),
-        ...(!provable && besides && optionsOf(besides, "sample" in besides, k)),
+        ...(isProvable && certify !== "off" ? provable(options, certify) : options),
       };
     });
 }
