@@ -26,6 +26,9 @@ const LANES = 64;
 /** Workgroups to aim at: enough to fill a large GPU a few times over, few enough to keep the survivors few. */
 const WORKGROUPS = 1024;
 
+/** Scores that a threshold follows from, if there are as many: its deviation is then an eighth of theirs. */
+const SAMPLE = 128;
+
 /** Scores that an invocation of a statistical selection remembers: 1 KiB. */
 const KEYS_PER_LANE = 256;
 
@@ -100,11 +103,17 @@ function bundleStride({ inputs, outputs, dtype, gated }: CheckedFfn): number {
   return (gated ? 2 : 1) * wholeChunks(inputs, dtype) + wholeChunks(outputs, dtype);
 }
 
+/** A threshold needs a sample of scores to follow from, and an invocation has to remember its own. */
+function tilesOf(layer: CheckedLayer, wanted: number): number {
+  if (layer.select.kind !== "statistical") return wanted;
+  const least = Math.ceil(Math.min(SAMPLE, choices(layer)) / choicesPerTile(layer));
+  return Math.min(Math.floor(KEYS_PER_LANE / layer.batch), Math.max(least, wanted));
+}
+
 function planSelection(layer: CheckedLayer): SelectionPlan {
   const { k, candidates, select, certify } = layer;
   const [rows, perTile] = [choices(layer), choicesPerTile(layer)];
-  const most = select.kind === "statistical" ? Math.floor(KEYS_PER_LANE / layer.batch) : Number.POSITIVE_INFINITY;
-  const tilesPerWorkgroup = Math.min(most, Math.max(1, Math.round(rows / perTile / WORKGROUPS)));
+  const tilesPerWorkgroup = tilesOf(layer, Math.max(1, Math.round(rows / perTile / WORKGROUPS)));
   const buckets = Math.ceil(rows / (perTile * tilesPerWorkgroup));
   const shape = { rows, count: buckets };
   const largestBucket = Math.ceil(rows / buckets);

@@ -11,6 +11,7 @@ import {
   multinomial,
   quantized,
   type SoftmaxOptions,
+  statistical,
   type TwoStageOptions,
   twoStage,
 } from "../../dsl/index.ts";
@@ -78,6 +79,18 @@ const common = {
   crossover: fc.constantFrom("dense", "ignore"),
 } as const;
 
+/** By a threshold, given the candidates and what they are chosen from. */
+const threshold = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(undefined) },
+  { weight: 1, arbitrary: fc.constant(() => statistical()) },
+  {
+    weight: 1,
+    arbitrary: share.map((s) => (candidates: number, choices: number) => {
+      return statistical({ expected: whole(s ** 2, candidates, choices) });
+    }),
+  },
+);
+
 /** Those that decrease nowhere and are a number everywhere. */
 const transforms = ["softcap 30", "clamp", "leaky relu", "hard tanh by if", "selu"].map((name) => ACTIVATIONS[name]!);
 
@@ -119,24 +132,39 @@ export function heads({ inputs, rows, candidates: most }: Sizes): fc.Arbitrary<S
     rows,
     ...{ k: share, candidates: share, estimator, certify: fc.constantFrom("off", "off", "off", "report", "fallback") },
     besides: fc.option(besides, { nil: undefined }),
+    threshold,
   } as const;
   return fc
     .record({ ...required, ...common, hasDefaults: fc.boolean() }, { requiredKeys: Object.keys(required) as never })
-    .map(({ k: ofCandidates, candidates, estimator, certify, besides, hasDefaults, ...shape }): SoftmaxOptions => {
-      const count = whole(candidates ** 3, 1, Math.min(shape.rows, most));
-      const k = whole(ofCandidates, 1, count);
-      const built = estimator(Math.min(shape.inputs, shape.rows));
-      const isDense = built.kind === "dense";
-      const isProvable = isDense
-        ? shape.select?.kind === "twoStage" && certify === "report"
-        : built.kind === "quantized";
-      const options = besides ? optionsOf(besides, "sample" in besides, k) : {};
-      return {
-        ...{ ...shape, weight: "w", estimator: built, k },
-        ...(!isDense && !hasDefaults && { candidates: count }),
-        ...(isProvable && certify !== "off" ? provable(options, certify) : options),
-      };
-    });
+    .map(
+      ({
+        k: ofCandidates,
+        candidates,
+        estimator,
+        certify,
+        besides,
+        threshold,
+        hasDefaults,
+        ...shape
+      }): SoftmaxOptions => {
+        const count = whole(candidates ** 3, 1, Math.min(shape.rows, most));
+        const k = whole(ofCandidates, 1, count);
+        const built = estimator(Math.min(shape.inputs, shape.rows));
+        const isDense = built.kind === "dense";
+        const isProvable = isDense
+          ? shape.select?.kind === "twoStage" && certify === "report"
+          : built.kind === "quantized";
+        const options = besides ? optionsOf(besides, "sample" in besides, k) : {};
+        const isCertified = isProvable && certify !== "off";
+        const taken = isDense ? k : hasDefaults ? Math.min(4 * k, shape.rows) : count;
+        return {
+          ...{ ...shape, weight: "w", estimator: built, k },
+          ...(!isDense && !hasDefaults && { candidates: count }),
+          ...(isCertified ? provable(options, certify) : options),
+          ...(threshold && !isCertified && { select: threshold(taken, shape.rows) }),
+        };
+      },
+    );
 }
 
 const terms = [(z: number) => Math.abs(z), (z: number) => Math.max(z, 0) ** 2, (z: number) => 30 * Math.tanh(z / 30)];
@@ -149,7 +177,8 @@ export function feedForwards({ inputs, rows, candidates: most }: Sizes): fc.Arbi
     hidden: rows,
     ...{ k: share, candidates: share, front: fc.oneof(fc.constant(0), share), estimator },
     activation: fc.constantFrom(...Object.values(ACTIVATIONS)),
-    ...{ isShare: fc.boolean(), hasDefaults: fc.boolean() },
+    ...{ isShare: fc.boolean(), hasDefaults: fc.boolean(), threshold },
+    added: fc.subarray(["gate", "up", "down"] as const),
   } as const;
   const optional = {
     outputs: fc.integer({ min: 1, max: inputs }),
@@ -158,7 +187,7 @@ export function feedForwards({ inputs, rows, candidates: most }: Sizes): fc.Arbi
   };
   return fc
     .record({ ...required, ...optional, ...common }, { requiredKeys: Object.keys(required) as never })
-    .map(({ k, candidates, front, estimator, isShare, hasDefaults, ...shape }): FfnOptions => {
+    .map(({ k, candidates, front, estimator, isShare, hasDefaults, threshold, added, ...shape }): FfnOptions => {
       const groups = Math.ceil(shape.hidden / (shape.group?.size ?? 8));
       const common = whole(front ** 3, 0, groups - 1);
       const count = whole(candidates, 1, Math.min(groups - common, most));
@@ -166,8 +195,13 @@ export function feedForwards({ inputs, rows, candidates: most }: Sizes): fc.Arbi
       const built = estimator(Math.min(shape.inputs, shape.hidden));
       // A share that is rounded up to so many groups.
       const counted = (number: number) => (isShare ? (number - 0.5) / groups : number);
+      const selectable = groups - common;
+      const taken = built.kind === "dense" ? chosen : hasDefaults ? Math.min(2 * chosen, selectable) : count;
+      const biased = added.filter((of) => of !== "gate" || shape.gated !== false);
       return {
         ...{ ...shape, estimator: built, k: counted(chosen) },
+        ...(biased.length > 0 && { bias: Object.fromEntries(biased.map((of) => [of, `${of}.bias`])) }),
+        ...(threshold && { select: threshold(taken, selectable) }),
         weights: { up: "up", down: "down", ...(shape.gated !== false && { gate: "gate" }) },
         ...(built.kind !== "dense" && !hasDefaults && { candidates: counted(count) }),
         ...(common > 0 && { common }),
@@ -177,6 +211,8 @@ export function feedForwards({ inputs, rows, candidates: most }: Sizes): fc.Arbi
 
 /** The recall that a layer asked for. */
 export function recallOf({ estimator, select }: SoftmaxOptions | FfnOptions): number {
+  // A threshold promises nothing.
+  if (select?.kind === "statistical") return 0;
   if (select) return select.kind === "twoStage" ? (select.options as TwoStageOptions).recall : 1;
   return estimator.kind === "dense" ? 1 : 0.99;
 }

@@ -152,7 +152,7 @@ export const STATISTICAL_FFN_CASES: readonly FfnCase[] = [
     name: "ffn: statistical, two kinds of groups, none far enough above the mean",
     layer: { ...ffn, k: 2, candidates: 4, select: statistical({ expected: 4 }), common: 1, batch: 2 },
     tokens: 3,
-    gate: each((row) => ((row >> 3) % 2 === 0 ? 1 : -1)),
+    gate: each((row) => ((row >> 3) % 7 < 3 ? 1 : -1)),
     ...{ up: small, down: small, inputs: each(() => 2), comparison: "exact" },
   },
   {

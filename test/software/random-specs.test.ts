@@ -88,14 +88,16 @@ describe("a feed-forward", () => {
   const cases = fc
     .record({ layer: feedForwards(SMALL).filter(isPackedAlone), ...more })
     .map(({ layer, tokens, numbers: { comparison, fill }, profile }) => {
-      const { weights: _, ...rest } = layer;
+      const { weights: _, bias = {}, ...rest } = layer;
       // Other functions round even whole numbers, and the exponential of large ones is infinite.
       const isWhole = /^\(z\) => (z|Math\.max\(z, 0\))$/.test(String(layer.activation));
       const isExact = comparison === "exact" && isWhole && typeof layer.group?.score !== "function";
       const used = isExact ? fill : normals;
       const matrices = { gate: smaller(used), up: smaller(used), down: used, inputs: used };
+      const scored = layer.gated === false ? "up" : "gate";
+      const biases = Object.keys(bias).map((of) => [of === scored ? "gate" : of, used]);
       const ffnCase: FfnCase = {
-        ...{ name: written(layer), layer: rest, tokens, ...matrices },
+        ...{ bias: Object.fromEntries(biases), name: written(layer), layer: rest, tokens, ...matrices },
         comparison: isExact ? "exact" : "rounded",
       };
       return { ffnCase, profile };

@@ -104,7 +104,7 @@ describe("every legal spec", { timeout: 60_000 * RUNS }, () => {
   });
 });
 
-const NAMES = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, twoStage, greedy, multinomial";
+const NAMES = "defineModel, softmax, ffn, quantized, lowRank, dense, exact, twoStage, statistical, greedy, multinomial";
 
 /** Nothing when the layer is too large. */
 function compileOrRefuse(head: Layer) {
