@@ -7,6 +7,8 @@ import * as hirec from "hirec/runtime";
 export const layers = {
   /** f32 [tokens, 2304] -> the 64 best of 256000 rows: u32 and f32 [tokens, 64]. */
   head: { kind: "softmax", inputs: 2304, rows: 256000, dtype: "bf16", k: 64, batch: 1 },
+  /** f32 [tokens, 2304] -> f32 [tokens, 2304] of the 58 best of 1152 groups: u32 [tokens, 58]. */
+  mlp0: { kind: "ffn", inputs: 2304, rows: 9216, outputs: 2304, dtype: "bf16", k: 58, batch: 1 },
 } as const;
 
 /** The device profiles that there are kernels for. */

@@ -7,6 +7,8 @@ import * as hirec from "hirec/runtime";
 export const layers = {
   /** f32 [tokens, 2048] -> the 64 best of 128256 rows: u32 and f32 [tokens, 64]. */
   head: { kind: "softmax", inputs: 2048, rows: 128256, dtype: "bf16", k: 64, batch: 4 },
+  /** f32 [tokens, 2048] -> f32 [tokens, 2048] of the 52 best of 1024 groups: u32 [tokens, 52]. */
+  mlp0: { kind: "ffn", inputs: 2048, rows: 8192, outputs: 2048, dtype: "bf16", k: 52, batch: 1 },
 } as const;
 
 /** The device profiles that there are kernels for. */

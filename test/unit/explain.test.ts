@@ -3,7 +3,18 @@ import { describe, expect, it } from "vitest";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { formatModel } from "../../compiler/cli/explain/model-text.ts";
 import { formatBytes } from "../../compiler/cli/report.ts";
-import { defineModel, dense, exact, quantized, type SoftmaxOptions, softmax, twoStage } from "../../dsl/index.ts";
+import {
+  defineModel,
+  dense,
+  exact,
+  ffn,
+  multinomial,
+  quantized,
+  type SoftmaxOptions,
+  softmax,
+  statistical,
+  twoStage,
+} from "../../dsl/index.ts";
 
 const TINY: SoftmaxOptions = {
   inputs: 256,
@@ -65,6 +76,37 @@ describe("an explanation of a layer", () => {
     expect(text).toContain("recall     99.63 % of the 128 best estimates survive, predicted\n");
     expect(text).toContain("99.99 % of the 32 best (arXiv 2506.04165, Theorem 1)");
     expect(explain({ select: exact() }).text).toContain("recall     1: none of the 128 best estimates is lost");
+  });
+
+  it("says what a head and a feed-forward do besides", () => {
+    const { text } = explain({
+      bias: "b",
+      mask: true,
+      transform: (s) => Math.min(s, 30),
+      temperature: 0.7,
+      logSumExp: true,
+      sample: multinomial({ topP: 0.9 }),
+    });
+    expect(text).toContain(
+      [
+        "  with       a bias of rows",
+        "             a mask of rows",
+        "             a transform of scores",
+        "             temperature 0.7",
+        "             the log-sum-exp of the candidates",
+        "             a sample of the best 32, top-p 0.9",
+      ].join("\n"),
+    );
+    const neurons = { inputs: 64, hidden: 256, weights: { up: "u", down: "d" }, gated: false, k: 4 } as const;
+    const mlp = ffn({
+      ...{ ...neurons, activation: (z) => z, estimator: quantized({ bits: 4 }) },
+      ...{ bias: { up: "b", down: "c" }, select: statistical() },
+    });
+    const shown = formatModel(explainModel(compileModel(defineModel("tiny", { mlp })).plan));
+    expect(shown).toContain("  with       a bias of up, down\n");
+    expect(shown).toMatch(
+      / {2}recall {5}.* of the 8 best estimates survive, predicted\n.*if scores are normally distributed/,
+    );
   });
 
   it("says what a certificate costs and how far the winners must stand out for one", () => {

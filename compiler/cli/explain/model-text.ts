@@ -15,6 +15,7 @@ function formatLayer(layer: LayerExplanation): string {
     [
       `layer ${layer.layer}`,
       fact("computes", computes(layer)),
+      ...layer.options.map((option, i) => fact(i === 0 ? "with" : "", option)),
       fact("estimator", estimator(layer)),
       fact("selection", selection(layer)),
       ...recall(layer),

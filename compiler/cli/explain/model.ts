@@ -14,6 +14,7 @@ import type {
 import { type Reads, readsOf } from "../../reads.ts";
 
 import { type CertificateExplanation, explainCertificate } from "./certificate.ts";
+import { explainOptions } from "./options.ts";
 
 export interface ModelExplanation {
   readonly model: string;
@@ -33,6 +34,8 @@ export interface LayerExplanation {
   readonly dtype: LayerPlan["dtype"];
   /** Names of the tensors in the weights file. */
   readonly weights: readonly string[];
+  /** What the layer does besides, in words. */
+  readonly options: readonly string[];
   readonly k: number;
   readonly candidates: number;
   readonly batch: number;
@@ -83,6 +86,7 @@ function explainLayer(name: string, layer: LayerPlan, programs: readonly Program
     ...(layer.kind === "ffn" && { outputs: layer.outputs, gated: layer.gated, group: layer.group }),
     dtype,
     weights: weightTensors(layer).map((tensor) => tensor.name),
+    options: explainOptions(layer),
     k,
     candidates,
     batch,

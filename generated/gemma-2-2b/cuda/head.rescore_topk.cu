@@ -17,6 +17,7 @@ constexpr unsigned int CHUNKS = 288u; // of 16 bytes per exact row
 constexpr unsigned int LANES_PER_ROW = 32u; // a warp
 constexpr unsigned int TEAMS = 8u; // rows at a time
 constexpr unsigned int LOWEST_KEY = 0x007fffffu; // of -infinity
+constexpr unsigned int INFINITE_KEY = 0xff800000u;
 
 // A survivor as a number that grows with its rank: the key decides, then the complement of the row, so that ties go to
 // the lower row.
@@ -124,6 +125,18 @@ __device__ __forceinline__ float value_of_key(unsigned int key) {
   return __uint_as_float(key > 0x7fffffffu ? key & 0x7fffffffu : ~key);
 }
 
+__device__ __forceinline__ float transform(float z) {
+  return 30.0f * tanhf(z / 30.0f);
+}
+
+// The key of the value that a score's key stands for. NaN and nothing stay what they are.
+__device__ __forceinline__ unsigned int final_key(unsigned int key) {
+  if (key < LOWEST_KEY || key > INFINITE_KEY) {
+    return key;
+  }
+  return order_key(transform(value_of_key(key)));
+}
+
 } // namespace
 
 extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
@@ -199,7 +212,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
     }
     if (rank < K) {
       indices[token * K + rank] = own_chosen[i].y;
-      values[token * K + rank] = value_of_key(max(own_chosen[i].x, LOWEST_KEY));
+      values[token * K + rank] = value_of_key(max(final_key(own_chosen[i].x), LOWEST_KEY));
     }
   }
 }

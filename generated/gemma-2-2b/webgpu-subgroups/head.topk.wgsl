@@ -11,6 +11,7 @@ const LANES = 256u;
 const CANDIDATES = 256u;
 const K = 64u;
 const LOWEST_KEY = 0x007fffffu; // of -infinity
+const INFINITE_KEY = 0xff800000u;
 
 @group(0) @binding(0) var<storage, read> chosen: array<vec2<u32>>; // [1, 256] key and row
 @group(0) @binding(1) var<storage, read_write> indices: array<u32>; // [1, 64] rows, best first
@@ -34,9 +35,61 @@ fn head_topk(
     }
     if (rank < K) {
       indices[token * K + rank] = own.y;
-      values[token * K + rank] = value_of_key(max(own.x, LOWEST_KEY));
+      values[token * K + rank] = value_of_key(max(final_key(own.x), LOWEST_KEY));
     }
   }
+}
+
+// Orders f32 values as u32: larger value, larger key. NaN is the largest, values below 2^-126 and -0 equal 0.
+// Bits decide, because WGSL lets an implementation assume that NaN never occurs (W3C WGSL §15.7.2).
+fn order_key(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude < 0x00800000u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits > 0x7fffffffu);
+}
+
+// exp(value) - 1, as Math.expm1: a Taylor series where the difference would cancel.
+fn js_expm1(value: f32) -> f32 {
+  if (abs(value) >= 0.5) {
+    return exp(value) - 1.0;
+  }
+  var sum = 1.0 / 362880.0;
+  sum = sum * value + 1.0 / 40320.0;
+  sum = sum * value + 1.0 / 5040.0;
+  sum = sum * value + 1.0 / 720.0;
+  sum = sum * value + 1.0 / 120.0;
+  sum = sum * value + 1.0 / 24.0;
+  sum = sum * value + 1.0 / 6.0;
+  sum = sum * value + 0.5;
+  return sum * value * value + value;
+}
+
+// The hyperbolic tangent, as Math.tanh: 1 where exp would overflow.
+fn js_tanh(value: f32) -> f32 {
+  if (abs(value) > 9.5) {
+    return select(-1.0, 1.0, value > 0.0);
+  }
+  let less = js_expm1(-2.0 * abs(value));
+  let size = -less / (2.0 + less);
+  return select(size, -size, value < 0.0);
+}
+
+fn transform(z: f32) -> f32 {
+  return 30.0 * js_tanh(z / 30.0);
+}
+
+// The key of the value that a score's key stands for. NaN and nothing stay what they are.
+fn final_key(key: u32) -> u32 {
+  if (key < LOWEST_KEY || key > INFINITE_KEY) {
+    return key;
+  }
+  return order_key(transform(value_of_key(key)));
 }
 
 // The f32 that a key was made from.
