@@ -144,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ exact, // [256000, 2304] bf16 weights, row by row
   unsigned int* __restrict__ indices, // [1, 64] rows, best first
-  float* __restrict__ values // [1, 64] their exact scores
+  float* __restrict__ values // [1, 64] their values
 ) {
   __shared__ unsigned int histogram[256];
   __shared__ unsigned int section_totals[16];

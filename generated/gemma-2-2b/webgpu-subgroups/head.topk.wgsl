@@ -15,7 +15,7 @@ const INFINITE_KEY = 0xff800000u;
 
 @group(0) @binding(0) var<storage, read> chosen: array<vec2<u32>>; // [1, 256] key and row
 @group(0) @binding(1) var<storage, read_write> indices: array<u32>; // [1, 64] rows, best first
-@group(0) @binding(2) var<storage, read_write> values: array<f32>; // [1, 64] their exact scores
+@group(0) @binding(2) var<storage, read_write> values: array<f32>; // [1, 64] their values
 
 @compute @workgroup_size(256)
 fn head_topk(
