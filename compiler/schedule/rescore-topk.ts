@@ -118,7 +118,12 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (ranks) {
     bindings.push(
       binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
-      binding("values", "read_write", "array<f32>", `[${batch}, ${k}] their ${finish?.choices.finishes ? "values" : "exact scores"}`),
+      binding(
+        "values",
+        "read_write",
+        "array<f32>",
+        `[${batch}, ${k}] their ${finish?.choices.finishes ? "values" : "exact scores"}`,
+      ),
     );
   }
   if (certifies) bindings.push(binding("certified", "read_write", "array<u32>", `[${batch}] 1 when no row was missed`));
