@@ -19,6 +19,8 @@ const ABSENT = {
   logSumExp: false,
   samples: false,
   multinomial: false,
+  keptInRegisters: false,
+  split: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
@@ -34,6 +36,9 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     addsUp,
     readsBuckets: selectsTail || others.drops === true,
     sumsOfExp,
+    /** What a CUDA warp kept leaves it when all tiles are done. */
+    writesAtEnd: made.keptInRegisters || made.tail || others.keptInWorkgroup === true,
+    splitSteps: made.split && others.grouped !== true,
     /** Places without a row are made or met. */
     noKey: (made.gaps && selects) || others.certifies === true,
     /** Keys become numbers again in the first stage. */

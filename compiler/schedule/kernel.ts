@@ -4,19 +4,6 @@ import type { BindingPlan, KernelPlan, LaunchPlan, LayerPlan, ScoredPlan } from 
 import type { FusedKernel } from "../fuse.ts";
 import type { Profile } from "../profiles.ts";
 
-/**
- * Blocks that a multiprocessor must be able to hold at a time, by which the compiler of CUDA divides the registers. Left
- * to itself it aims at more and spills. A scoring thread takes up to 106 registers for tokens that lie in shared memory,
- * which leaves room for 8 blocks of 64, and up to 168 for tokens that lie in device memory. Behind the survivors there is
- * one block per token, so its registers are free. To be measured on a GPU.
- */
-function blocksPerMultiprocessor({ template }: FusedKernel, { choices }: KernelParts): number {
-  // The sums of the tail take two more for each token.
-  if (template !== "score_select") return 1;
-  if (choices.tail) return 4;
-  return choices.quantizesHere || choices.staged ? 8 : 4;
-}
-
 const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;
 
 export interface WorkgroupVariable {
@@ -44,6 +31,11 @@ export interface KernelParts {
   readonly constants: Readonly<Record<string, number>>;
   readonly choices: Readonly<Record<string, boolean>>;
   readonly functions?: KernelPlan["functions"];
+  /**
+   * In CUDA, threads that a multiprocessor must be able to hold at a time, by which the compiler divides the registers; left
+   * to itself it aims at more and spills. Default: those of one block.
+   */
+  readonly residentThreads?: number;
 }
 
 export function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {
@@ -59,7 +51,9 @@ export function kernel({ name, profile, fused }: Context, parts: KernelParts): K
     workgroupVariables: parts.variables,
     constants: {
       ...parts.constants,
-      ...(profile.target === "cuda" && { BLOCKS_PER_MULTIPROCESSOR: blocksPerMultiprocessor(fused, parts) }),
+      ...(profile.target === "cuda" && {
+        BLOCKS_PER_MULTIPROCESSOR: Math.max(1, Math.floor((parts.residentThreads ?? 0) / parts.workgroupSize)),
+      }),
     },
     choices: parts.choices,
     ...(parts.functions && { functions: parts.functions }),

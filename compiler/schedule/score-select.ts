@@ -1,7 +1,7 @@
 // Scores and what they select, in one kernel.
 
 import { codeFormat, levelShift } from "../../runtime/pack/code-format.ts";
-import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, KernelPlan, ScoredPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
 import { scoredView } from "../scored-view.ts";
 import {
@@ -35,6 +35,15 @@ import { bucketSlices, launchesOf } from "./slices.ts";
 /** Share of mean and deviation by which a threshold is lowered, so that no rounding drops rows that are all alike. */
 const THRESHOLD_MARGIN = 2 ** -12;
 
+/** Rows that a warp keeps in registers, one to a lane. */
+const LANES_PER_WARP = 32;
+
+/** Of the cards that the CUDA profiles are for: they have 108 to 148. */
+const MULTIPROCESSORS = 128;
+
+/** Splits of a row beyond which a thread has too little to do between two barriers. */
+const MOST_SPLITS = 8;
+
 export function scheduleScoreSelect(context: Context): KernelPlan {
   const { profile, quantizedBefore } = context;
   const layer = scoredView(context.layer);
@@ -48,12 +57,14 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
 
   const tail = hasTail(layer);
   const statistical = selection.kind === "statistical";
+  const cuda = profile.target === "cuda";
   const variables: WorkgroupVariable[] = [];
-  if (group || !statistical) variables.push(array("tile_keys", "u32", tiling.lanes, 4));
+  // In CUDA all tokens of a tile are selected from between the same two barriers.
+  if (group || !statistical) variables.push(array("tile_keys", "u32", tiling.lanes * (cuda ? batch : 1), 4));
   if (statistical) {
     variables.push(array("moments", "vec2<f32>", tiling.lanes, 8), array("above", "atomic<u32>", tiling.lanes / 32, 4));
   }
-  if (tail) variables.push(array("sums", "vec2<u32>", tiling.lanes, 8));
+  if (tail && (statistical || !cuda)) variables.push(array("sums", "vec2<u32>", tiling.lanes, 8));
   let free = budgetOf(profile).workgroupBytes - variables.reduce((sum, { bytes }) => sum + bytes, 0);
   /** Adds a variable when there is room for it, and says whether there was. */
   const place = (name: string, element: string, count: number, bytes: number): boolean => {
@@ -67,15 +78,19 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     place("largest", "atomic<u32>", batch, 4);
     place("token_codes", "vec4<u32>", batch * tokenChunks(layer), 16);
   }
+  let splits = cuda && !statistical ? splitsOf(layer) : 1;
+  while (splits > 1 && !place("parts", int8 ? "i32" : "f32", splits * batch * tiling.lanes, 4)) splits /= 2;
+  const lanes = tiling.lanes * splits;
   if (normsHere) {
     if (int8) place("squares", "atomic<u32>", 2 * batch, 4);
-    else place("squares", "f32", tiling.lanes, 4);
+    else place("squares", "f32", lanes, 4);
     place("token_norms", "vec2<f32>", batch, 8);
   }
   // Beside the scores of a large batch, registers of a CUDA thread would not do for its tails.
-  const manyTails = tail && profile.target === "cuda" && batch > 4;
+  const manyTails = tail && cuda && statistical && batch > 4;
   const tailsInWorkgroup = manyTails && place("tails", "vec2<u32>", batch * tiling.lanes, 8);
-  const keptInWorkgroup = place("kept", "vec2<u32>", batch * selection.keep, 8);
+  const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP;
+  const keptInWorkgroup = !keptInRegisters && place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
   const bindings: BindingPlan[] = [];
@@ -93,12 +108,14 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const finish = tail ? finishing(layer) : undefined;
   return kernel(context, {
     stem: "score_select",
-    workgroupSize: tiling.lanes,
+    workgroupSize: lanes,
+    ...(cuda && { residentThreads: residentThreads(layer, quantizesHere || staged) }),
     launches,
     bindings,
     variables,
     constants: {
       LANES: tiling.lanes,
+      ...(splits > 1 && { SPLITS: splits }),
       BATCH: batch,
       INPUTS: inputs,
       ROWS: layer.rows,
@@ -158,10 +175,35 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         tail,
         tailsInWorkgroup,
         ...finish?.choices,
+        keptInRegisters,
+        split: splits > 1,
       }),
       ...dtypeChoices(layer),
     },
     ...(score && { functions: score.functions }),
     ...(finish?.functions && { functions: finish.functions }),
   });
+}
+
+/**
+ * Threads that share a row in CUDA: as many as it takes for all multiprocessors to be full, since it takes that many loads
+ * in flight to keep the memory busy. A split is a whole number of the words that hold scales.
+ */
+function splitsOf(layer: ScoredPlan): number {
+  const { estimator, selection, tiling } = layer;
+  const threads = selection.buckets * tiling.lanes;
+  const isGrouped = estimator.kind === "quantized" && estimator.groups > 1;
+  const most = Math.min(MOST_SPLITS, isGrouped ? Math.ceil(estimator.groups / 4) : tiling.steps);
+  let splits = 1;
+  while (splits * 2 <= most && threads * splits * 2 <= MULTIPROCESSORS * residentThreads(layer, true)) splits *= 2;
+  return splits;
+}
+
+/**
+ * A thread has 64 registers then, 128, or 168 to 255 where tokens are read from device memory, or sums of exp are carried
+ * along. To be measured on a GPU.
+ */
+function residentThreads({ batch, ...layer }: ScoredPlan, tokensAreShared: boolean): number {
+  if (!tokensAreShared || hasTail({ batch, ...layer })) return 256;
+  return batch > 4 ? 512 : 1024;
 }

@@ -287,6 +287,17 @@ std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value
   return (*team)[number_of(own) / WARP * WARP + lane].brought[turn];
 }
 
+std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
+  const unsigned int turn = current->turn;
+  exchange_in_warp(line, mask, predicate ? 1u : 0u, number_of(*current) % WARP);
+  const Fiber* const warp = &(*team)[number_of(*current) / WARP * WARP];
+  std::uint32_t bits = 0;
+  for (unsigned int lane = 0; lane < WARP; lane++) {
+    if ((mask >> lane & 1u) != 0u) bits |= warp[lane].brought[turn] << lane;
+  }
+  return bits;
+}
+
 int main(const char* job_path, const char* result_path) {
   std::FILE* const job = std::fopen(job_path, "rb");
   std::FILE* const result = std::fopen(result_path, "wb");

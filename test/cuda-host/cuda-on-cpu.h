@@ -45,6 +45,8 @@ extern Place place;
 bool wait_for_block(int line, bool any);
 /** Waits for every lane of the warp, and gives what `lane` brought along. */
 std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value, unsigned int lane);
+/** Waits likewise, and gives a bit for each lane whose predicate holds. */
+std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate);
 
 struct Kernel {
   const char* name;
@@ -69,6 +71,11 @@ To bits_as(From value) {
   return result;
 }
 
+template <typename Value>
+Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
+  return bits_as<Value>(exchange_in_warp(line, mask, bits_as<std::uint32_t>(value), lane));
+}
+
 } // namespace on_cpu
 
 /** The kernels of the program, in launch order; generated. */
@@ -80,9 +87,13 @@ extern const unsigned int cuda_kernel_count;
 
 #define __syncthreads() static_cast<void>(on_cpu::wait_for_block(__LINE__, false))
 #define __syncthreads_or(predicate) on_cpu::wait_for_block(__LINE__, (predicate) != 0)
-#define __shfl_xor_sync(mask, value, lanes) \
-  on_cpu::bits_as<float>(on_cpu::exchange_in_warp( \
-    __LINE__, mask, on_cpu::bits_as<std::uint32_t>(static_cast<float>(value)), (threadIdx.x % 32u) ^ (lanes)))
+#define __syncwarp() static_cast<void>(on_cpu::exchange_in_warp(__LINE__, 0xffffffffu, 0u, threadIdx.x % 32u))
+#define __shfl_sync(mask, value, lane) on_cpu::shuffle(__LINE__, mask, value, (lane) % 32u)
+#define __shfl_xor_sync(mask, value, lanes) on_cpu::shuffle(__LINE__, mask, value, (threadIdx.x % 32u) ^ (lanes))
+// The lowest lanes have none before them, and keep their own.
+#define __shfl_up_sync(mask, value, by) \
+  on_cpu::shuffle(__LINE__, mask, value, threadIdx.x % 32u < (by) ? threadIdx.x % 32u : threadIdx.x % 32u - (by))
+#define __ballot_sync(mask, predicate) on_cpu::ballot_in_warp(__LINE__, mask, (predicate) != 0)
 
 // A fiber runs until it waits, so nothing comes between the parts of these.
 inline unsigned int atomicAdd(unsigned int* at, unsigned int value) {
@@ -125,6 +136,7 @@ inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+inline int __ffs(unsigned int bits) { return __builtin_ffs(static_cast<int>(bits)); }
 inline int __popc(unsigned int bits) { return __builtin_popcount(bits); }
 inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }
 inline unsigned int min(unsigned int a, unsigned int b) { return a < b ? a : b; }

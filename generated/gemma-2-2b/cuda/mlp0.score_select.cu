@@ -5,14 +5,19 @@
 // Scores every row with its quantized copy and keeps, of every bucket and token, the KEEP best. Scores stay in registers and
 // shared memory; only the survivors are written.
 // Launch: one block of THREADS threads per bucket. Bucket b owns the rows r with r mod BUCKETS = b, so neighbours in the
-// vocabulary never share one. A thread scores one row of a tile for all tokens at once: the weights are read once, 16
-// bytes at a time, and thread by thread side by side.
+// vocabulary never share one. A thread scores a SPLITS-th of one row of a tile for all tokens at once: the weights are read once, 16
+// bytes at a time, and thread by thread side by side. Then each token's warp merges the tile into the rows that it kept.
 // Reads the scored copy once and the tokens from cache; writes BATCH x BUCKETS x KEEP survivors, best first.
 
 namespace {
 
-constexpr unsigned int THREADS = 64u;
+constexpr unsigned int LANES = 64u; // rows of a tile, one to a thread of each split
+constexpr unsigned int SPLITS = 4u; // parts of a row, each scored by a thread of its own
+constexpr unsigned int THREADS = LANES * SPLITS;
 constexpr unsigned int BATCH = 1u;
+constexpr unsigned int WARPS = THREADS / 32u;
+constexpr unsigned int TURNS = (BATCH + WARPS - 1u) / WARPS; // tokens of a warp
+constexpr unsigned int WHOLE_WARP = 0xffffffffu;
 constexpr unsigned int INPUTS = 2304u;
 constexpr unsigned int ROWS = 9216u;
 constexpr unsigned int GROUP_COUNT = 1152u;
@@ -25,6 +30,7 @@ constexpr unsigned int STEPS = 72u; // of 32 codes per row
 constexpr unsigned int LEVEL_SHIFT = 4u; // bits of a code's signed byte below the number that it stands for
 constexpr unsigned int GROUPS = 18u; // per row, each with a scale
 constexpr unsigned int SCALE_WORDS = 5u; // of 4 scales per row
+constexpr unsigned int WORDS_PER_SPLIT = (SCALE_WORDS + SPLITS - 1u) / SPLITS;
 constexpr unsigned int STEPS_PER_GROUP = 4u;
 constexpr unsigned int CHUNKS = 144u; // of 16 codes per token
 constexpr unsigned int KEEP = 8u; // survivors per bucket
@@ -135,10 +141,12 @@ __device__ __forceinline__ void score_tile(
   const unsigned int* __restrict__ scales,
   const uint4* token_codes,
   unsigned int tile,
-  unsigned int thread
+  unsigned int lane,
+  unsigned int split
 ) {
-  for (unsigned int word = 0u; word < SCALE_WORDS; word++) {
-    const unsigned int word_scales = __ldg(scales + (tile * SCALE_WORDS + word) * THREADS + thread);
+  const unsigned int end = min((split + 1u) * WORDS_PER_SPLIT, SCALE_WORDS);
+  for (unsigned int word = split * WORDS_PER_SPLIT; word < end; word++) {
+    const unsigned int word_scales = __ldg(scales + (tile * SCALE_WORDS + word) * LANES + lane);
 #pragma unroll
     for (unsigned int part = 0u; part < 4u; part++) {
       if (word * 4u + part >= GROUPS) {
@@ -148,7 +156,7 @@ __device__ __forceinline__ void score_tile(
       int dots[BATCH] = {};
 #pragma unroll
       for (unsigned int step = first_step; step < first_step + STEPS_PER_GROUP; step++) {
-        add_step(dots, __ldg(codes + (tile * STEPS + step) * THREADS + thread), token_codes, step);
+        add_step(dots, __ldg(codes + (tile * STEPS + step) * LANES + lane), token_codes, step);
       }
       const int scale = static_cast<int>(word_scales >> (8u * part) & 0xffu);
 #pragma unroll
@@ -168,54 +176,43 @@ __device__ __forceinline__ unsigned int group_key(const unsigned int* scores, un
   return key;
 }
 
-// Merges a tile into the rows of one token kept so far, which stay sorted: larger key first, ties to the lower row.
-__device__ __forceinline__ void keep_best(
-  uint2* kept,
-  unsigned int* tile_keys,
-  unsigned int key,
-  unsigned int row,
-  unsigned int thread
+// The key of a tile's group with this number, which other threads scored; NO_KEY where there is none.
+__device__ __forceinline__ unsigned int tile_group_key(
+  const unsigned int* scores,
+  unsigned int place,
+  unsigned int tile,
+  unsigned int bucket,
+  unsigned int largest_bits
 ) {
-  tile_keys[thread] = key;
-  // Rows of earlier tiles are lower, so a kept row wins a tie. Mostly no row of a later tile is better, and that is all.
-  if (!__syncthreads_or(key > kept[KEEP - 1u].x)) {
-    return;
+  const unsigned int group = COMMON + (tile * GROUPS_PER_TILE + place) * BUCKETS + bucket;
+  if (place >= GROUPS_PER_TILE || group >= GROUP_COUNT) {
+    return NO_KEY;
   }
-  // A row's rank is the number of better ones; within a tile the lower thread has the lower row.
-  unsigned int rank = 0u;
-  for (unsigned int slot = 0u; slot < KEEP; slot++) {
-    rank += kept[slot].x >= key;
+  if (largest_bits >= 0x7f800000u) {
+    return NAN_KEY;
   }
-  for (unsigned int other = 0u; other < THREADS; other++) {
-    rank += tile_keys[other] > key || (tile_keys[other] == key && other < thread);
-  }
-  // Kept rows can only fall. The last THREADS of them move first, so none is overwritten before it has moved.
-  for (unsigned int end = (KEEP + THREADS - 1u) / THREADS * THREADS; end > 0u; end -= THREADS) {
-    const unsigned int slot = end - THREADS + thread;
-    uint2 moved = make_uint2(NO_KEY, NO_ROW);
-    unsigned int moved_rank = KEEP;
-    if (slot < KEEP) {
-      moved = kept[slot];
-      moved_rank = slot;
-      for (unsigned int other = 0u; other < THREADS; other++) {
-        moved_rank += tile_keys[other] > moved.x;
-      }
-    }
-    __syncthreads();
-    if (moved_rank < KEEP) {
-      kept[moved_rank] = moved;
+  return group_key(scores + place * GROUP_SIZE, min(GROUP_SIZE, ROWS - group * GROUP_SIZE));
+}
+
+// Offers a row of each lane to the rows kept so far, of which lane i holds the i-th best: larger key first. Rows of earlier
+// offers are lower, and so are those of lower lanes, so that a kept row wins a tie.
+__device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned int row, unsigned int lane) {
+  // Mostly no row of a later tile is better, and that is all.
+  const bool is_better = key > __shfl_sync(WHOLE_WARP, kept.x, KEEP - 1u);
+  for (unsigned int better = __ballot_sync(WHOLE_WARP, is_better); better != 0u; better &= better - 1u) {
+    const unsigned int source = __ffs(better) - 1u;
+    const uint2 offered = make_uint2(__shfl_sync(WHOLE_WARP, key, source), __shfl_sync(WHOLE_WARP, row, source));
+    const unsigned int rank = __popc(__ballot_sync(WHOLE_WARP, kept.x >= offered.x));
+    const uint2 before = make_uint2(__shfl_up_sync(WHOLE_WARP, kept.x, 1u), __shfl_up_sync(WHOLE_WARP, kept.y, 1u));
+    if (lane >= rank) {
+      kept = lane == rank ? offered : before;
     }
   }
-  // No kept row moves to the rank of a new one: each rank counts all better rows of both kinds.
-  if (rank < KEEP && key != NO_KEY) {
-    kept[rank] = make_uint2(key, row);
-  }
-  __syncthreads();
 }
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(64, 8) mlp0_score_select(
+extern "C" __global__ void __launch_bounds__(256, 4) mlp0_score_select(
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ codes, // [144, 1, 72, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [144, 1, 5, 64] bucket, tile, word, lane: 4 group scales of 8 bits
@@ -225,9 +222,13 @@ extern "C" __global__ void __launch_bounds__(64, 8) mlp0_score_select(
   __shared__ unsigned int tile_keys[64];
   __shared__ unsigned int largest[1];
   __shared__ uint4 token_codes[144];
-  __shared__ uint2 kept[8];
+  __shared__ int parts[256];
   const unsigned int bucket = blockIdx.x;
   const unsigned int thread = threadIdx.x;
+  const unsigned int lane = thread % LANES;
+  const unsigned int split = thread / LANES;
+  const unsigned int warp = thread / 32u;
+  const unsigned int warp_lane = thread % 32u;
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }
@@ -240,45 +241,63 @@ extern "C" __global__ void __launch_bounds__(64, 8) mlp0_score_select(
     const unsigned int token = chunk / CHUNKS;
     token_codes[chunk] = token_chunk(x + token * INPUTS, chunk % CHUNKS, largest[token]);
   }
-  for (unsigned int slot = thread; slot < BATCH * KEEP; slot += THREADS) {
-    kept[slot] = make_uint2(NO_KEY, NO_ROW);
+  // The rows that this warp kept of each of its tokens: lane i holds the i-th best.
+  uint2 best[TURNS];
+#pragma unroll
+  for (unsigned int turn = 0u; turn < TURNS; turn++) {
+    best[turn] = make_uint2(NO_KEY, NO_ROW);
   }
   __syncthreads();
 
   for (unsigned int tile = 0u; tile < TILES; tile++) {
-    // The group of this thread, when it comes to groups.
-    const unsigned int group = COMMON + (tile * GROUPS_PER_TILE + thread) * BUCKETS + bucket;
-    const bool present = thread < GROUPS_PER_TILE && group < GROUP_COUNT;
     const unsigned int tile_of_all = bucket * TILES + tile;
+    const float row_scale = __ldg(row_scales + tile_of_all * LANES + lane);
     int scores[BATCH] = {};
-    score_tile(scores, codes, scales, token_codes, tile_of_all, thread);
-    const float row_scale = __ldg(row_scales + tile_of_all * THREADS + thread);
-    // The selection is long, so it is not repeated in the code for every token. Each time the scores move down by one: to
-    // look one up by its number would put all of them into local memory.
-#pragma unroll 1
-    for (unsigned int token = 0u; token < BATCH; token++) {
-      const int raw = scores[0];
+    score_tile(scores, codes, scales, token_codes, tile_of_all, lane, split);
+    // The parts of a row meet, and the splits share the tokens.
 #pragma unroll
-      for (unsigned int after = 1u; after < BATCH; after++) {
-        scores[after - 1u] = scores[after];
+    for (unsigned int token = 0u; token < BATCH; token++) {
+      parts[(split * BATCH + token) * LANES + lane] = scores[token];
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (unsigned int token = split; token < BATCH; token += SPLITS) {
+      int raw = parts[token * LANES + lane];
+#pragma unroll
+      for (unsigned int other = 1u; other < SPLITS; other++) {
+        raw += parts[(other * BATCH + token) * LANES + lane];
       }
       // One conversion and one product, each rounded to nearest: the same key on every backend. A token with NaN or
       // infinity has no codes: every row ties, as NaN.
       const float score = __fmul_rn(__int2float_rn(raw), row_scale);
-      tile_keys[thread] = __float_as_uint(score);
-      __syncthreads();
-      unsigned int key = NO_KEY;
-      if (present) {
-        key = group_key(tile_keys + thread * GROUP_SIZE, min(GROUP_SIZE, ROWS - group * GROUP_SIZE));
-        key = largest[token] >= 0x7f800000u ? NAN_KEY : key;
+      tile_keys[token * LANES + lane] = __float_as_uint(score);
+    }
+    __syncthreads();
+
+    // A warp takes a token at a time.
+#pragma unroll
+    for (unsigned int turn = 0u; turn < TURNS; turn++) {
+      const unsigned int token = turn * WARPS + warp;
+      if (token >= BATCH) {
+        break;
       }
-      __syncthreads();
-      uint2* const kept_rows = kept + token * KEEP;
-      keep_best(kept_rows, tile_keys, key, group, thread);
+#pragma unroll 1
+      for (unsigned int place = warp_lane; place < (GROUPS_PER_TILE + 31u) / 32u * 32u; place += 32u) {
+        const unsigned int key = tile_group_key(tile_keys + token * LANES, place, tile, bucket, largest[token]);
+        const unsigned int group = COMMON + (tile * GROUPS_PER_TILE + place) * BUCKETS + bucket;
+        offer(best[turn], key, group, warp_lane);
+      }
     }
   }
 
-  for (unsigned int slot = thread; slot < BATCH * KEEP; slot += THREADS) {
-    survivors[(slot / KEEP * BUCKETS + bucket) * KEEP + slot % KEEP] = kept[slot];
+#pragma unroll
+  for (unsigned int turn = 0u; turn < TURNS; turn++) {
+    const unsigned int token = turn * WARPS + warp;
+    if (token >= BATCH) {
+      break;
+    }
+    if (warp_lane < KEEP) {
+      survivors[(token * BUCKETS + bucket) * KEEP + warp_lane] = best[turn];
+    }
   }
 }
