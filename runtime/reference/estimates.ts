@@ -97,21 +97,21 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   const codes = data.get("codes")!;
   const scales = data.get("scales");
   const rowScales = data.get("row_scales")!;
-  const level = levelReader(bits, codes, data.get("low_codes"));
+  const readLevels = levelReader(bits, codes, data.get("low_codes"));
+  const levels = new Int8Array(tiling.steps * codesPerStep(bits));
   const bounds = data.get("bounds");
   return (x: Float32Array | Float64Array): Estimates => {
     const token = activations === "int8" ? quantizeToken(x) : x;
     const norms = bounds && tokenNorms(plan, Float32Array.from(x));
     const scores = new Float64Array(rows);
     for (let row = firstScored(plan); row < rows; row++) {
-      const ofCodes = locate(plan, row, tiling.steps);
+      readLevels(locate(plan, row, tiling.steps), levels);
       const ofScales = locate(plan, row, Math.ceil(groups / 4));
       let sum = 0;
       for (let g = 0; g < groups; g++) {
         let dot = 0;
-        for (let column = g * group; column < Math.min(inputs, (g + 1) * group); column++) {
-          dot += level(ofCodes.first, ofCodes.stride, column) * token[column]!;
-        }
+        const end = Math.min(inputs, (g + 1) * group);
+        for (let column = g * group; column < end; column++) dot += levels[column]! * token[column]!;
         const scale = scales?.getUint8((ofScales.first + (g >> 2) * ofScales.stride) * 4 + (g & 3)) ?? 1;
         sum += scale * dot;
       }
@@ -128,27 +128,45 @@ function codedRows(plan: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   };
 }
 
-/** Reads the number that stands at a column of a row, whose steps lie `stride` apart from step `first` on. */
+/** Codes per step of 16 bytes in all its planes, as the plan lays them out. */
+function codesPerStep(bits: number): number {
+  return bits === 8 ? 16 : 32;
+}
+
+/** Reads the numbers that a row's codes stand for, step by step, into `levels`. */
 function levelReader(bits: number, codes: DataView, lowCodes: DataView | undefined) {
+  type Place = ReturnType<typeof locate>;
   if (bits === 8) {
-    return (first: number, stride: number, column: number) =>
-      codes.getInt8((first + Math.floor(column / 16) * stride) * 16 + (column % 16));
+    return ({ first, stride }: Place, levels: Int8Array) => {
+      for (let i = 0; i < levels.length; i++) levels[i] = codes.getInt8((first + (i >> 4) * stride) * 16 + (i & 15));
+    };
   }
-  /** `width` bits of a column in a plane that holds so many of each of 32 columns per step. */
-  const field = (plane: DataView, width: number, step: number, column: number) => {
-    const columnsPerWord = 32 / width;
-    const word = plane.getUint32(step * 4 * width + Math.floor(column / columnsPerWord) * 4, true);
-    const [byte, place] = [column % 4, Math.floor((column % columnsPerWord) / 4)];
-    return Math.floor(word / 2 ** (8 * byte + width * place)) % 2 ** width;
-  };
   const lower = bits < 4 ? bits - 2 : bits - 4;
-  return (first: number, stride: number, column: number) => {
-    const step = first + Math.floor(column / 32) * stride;
-    const upper = field(codes, bits - lower, step, column % 32) * 2 ** lower;
-    const code = upper + (lowCodes ? field(lowCodes, lower, step, column % 32) : 0);
-    const signed = code < 2 ** (bits - 1) ? code : code - 2 ** bits;
-    return bits < 4 ? 2 * signed + 1 : signed;
+  return ({ first, stride }: Place, levels: Int8Array) => {
+    levels.fill(0);
+    for (let begin = 0, step = first; begin < levels.length; begin += 32, step += stride) {
+      addPlane(codes, bits - lower, step, lower, levels, begin);
+      if (lowCodes) addPlane(lowCodes, lower, step, 0, levels, begin);
+    }
+    const above = 32 - bits;
+    for (let i = 0; i < levels.length; i++) {
+      const signed = (levels[i]! << above) >> above;
+      levels[i] = bits < 4 ? 2 * signed + 1 : signed;
+    }
   };
+}
+
+/** Adds `width` bits of the 32 columns of a step, shifted left by `shift`, to their codes from `begin` on. */
+function addPlane(plane: DataView, width: number, step: number, shift: number, codes: Int8Array, begin: number): void {
+  const mask = 2 ** width - 1;
+  for (let word = 0; word < width; word++) {
+    const bits = plane.getUint32((step * width + word) * 4, true);
+    const first = begin + (word * 32) / width;
+    // A byte holds every fourth column, the first one in its lowest bits.
+    for (let i = 0; i < 32 / width; i++) {
+      codes[first + i]! += ((bits >>> ((i & 3) * 8 + (i >> 2) * width)) & mask) << shift;
+    }
+  }
 }
 
 /** round(127 x / largest |x|), halves away from 0; all NaN when the token holds NaN or infinity. */

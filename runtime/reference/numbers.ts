@@ -5,9 +5,22 @@ import type { ScoredPlan } from "../plan.ts";
 /** Numbers of a dtype by their byte offset. */
 export function readNumbers(view: DataView, dtype: ScoredPlan["dtype"]): (at: number) => number {
   if (dtype === "f32") return (at) => view.getFloat32(at, true);
-  const [exponentBits, mantissaBits] = dtype === "f16" ? [5, 10] : [8, 7];
-  const values = Float64Array.from({ length: 65536 }, (_, bits) => valueOfBits(bits, exponentBits, mantissaBits));
+  const values = valuesOf(dtype);
   return (at) => values[view.getUint16(at, true)]!;
+}
+
+const known = new Map<ScoredPlan["dtype"], Float64Array>();
+
+/** All 65536 numbers of a dtype of 16 bits, by their bits; made once. */
+function valuesOf(dtype: "bf16" | "f16"): Float64Array {
+  if (!known.has(dtype)) {
+    const [exponentBits, mantissaBits] = dtype === "f16" ? [5, 10] : [8, 7];
+    known.set(
+      dtype,
+      Float64Array.from({ length: 65536 }, (_, bits) => valueOfBits(bits, exponentBits, mantissaBits)),
+    );
+  }
+  return known.get(dtype)!;
 }
 
 /** An IEEE 754 binary number of 1 + exponentBits + mantissaBits bits. */

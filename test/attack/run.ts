@@ -28,15 +28,23 @@ export interface AttackOptions {
   readonly layers: number;
   readonly seed: number;
   readonly sabotage?: Sabotage;
+  /** Whether the first wrong claim is enough. */
+  readonly untilWrong?: boolean;
 }
 
 /** @returns one tally per kind of attack; the last is no attack. */
-export async function attackCertificates({ layers, seed, sabotage = "none" }: AttackOptions): Promise<Tally[]> {
+export async function attackCertificates({
+  layers,
+  seed,
+  sabotage = "none",
+  untilWrong = false,
+}: AttackOptions): Promise<Tally[]> {
   const kinds = [...ATTACKS, BENIGN];
   const tallies = kinds.map(({ name }): Tally => ({ name, layers: 0, lostWithout: 0, certified: 0, wrong: [] }));
   for (let i = 0; i < layers; i++) {
     const kind = i % kinds.length;
     await attackOne(kinds[kind]!, mulberry32(seed * 1_000_003 + i), `layer ${i}`, tallies[kind]!, sabotage);
+    if (untilWrong && tallies[kind]!.wrong.length > 0) break;
   }
   return tallies;
 }

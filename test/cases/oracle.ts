@@ -106,7 +106,8 @@ export function sorted(rows: readonly number[], scores: Float64Array): number[] 
 /** Above 0 when `a` orders above `b`, 0 when they tie. */
 export function compare(a: number, b: number): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
-  const [first, second] = [a, b].map((value) => (Math.abs(value) < SMALLEST_NORMAL ? 0 : value)) as [number, number];
+  const first = Math.abs(a) < SMALLEST_NORMAL ? 0 : a;
+  const second = Math.abs(b) < SMALLEST_NORMAL ? 0 : b;
   return first === second ? 0 : first > second ? 1 : -1;
 }
 

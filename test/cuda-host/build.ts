@@ -1,10 +1,11 @@
-// The emitted sources as a program for the CPU, built by g++. Built once: the program lies in the temporary folder under
-// the hash of all that went into it.
+// The emitted sources as programs for the CPU, built by g++. Built once: a program lies in the temporary folder under the
+// hash of all that went into it. Programs that are asked for at about the same time are built as one file, which reads its
+// headers and is linked once for all; it lies there under each of their names, and runs the one by whose name it is called.
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { access, link, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,8 +13,9 @@ import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
-/** Programs built at a time. */
+/** Runs of g++ at a time, and programs that one run builds at most. */
 const BUILDERS = 2;
+const PROGRAMS_PER_RUN = 24;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const parts = ["cuda-on-cpu.h", "cuda-on-cpu.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
@@ -38,6 +40,8 @@ export interface NamedSource {
   readonly source: string;
 }
 
+const folder = join(tmpdir(), `hirec-cuda-host-${userInfo().uid}`);
+
 /** @returns why nothing can be built here, or nothing. */
 export async function whyNoCompiler(): Promise<string | undefined> {
   return execute("g++", ["--version"]).then(
@@ -46,64 +50,131 @@ export async function whyNoCompiler(): Promise<string | undefined> {
   );
 }
 
+interface Program {
+  /** The hash of all that goes into it. */
+  readonly name: string;
+  /** In launch order. */
+  readonly kernels: readonly NamedSource[];
+}
+
+interface Request extends Program {
+  readonly watch: Watch;
+  readonly built: () => void;
+  readonly failed: (reason: unknown) => void;
+}
+
+const known = new Map<string, Promise<string>>();
+const requests: Request[] = [];
+let builders = 0;
+
 /**
  * Builds kernels, in launch order, and what runs them.
  * @returns the path of the program.
  */
-export async function buildProgram(kernels: readonly NamedSource[], watch: Watch): Promise<string> {
-  const main = [
-    '#include "cuda-on-cpu.h"',
-    // Each kernel is a file of its own; their constants share names.
-    ...kernels.map(({ source }, i) => `namespace kernel_${i} {\n${source}}`),
-    "const on_cpu::Kernel cuda_kernels[] = {",
-    ...kernels.map(
-      ({ name }, i) => `  {"${name}", [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
-    ),
-    "};",
-    `const unsigned int cuda_kernel_count = ${kernels.length};`,
-    "",
-  ].join("\n");
-  const flags = [...FLAGS, ...WATCH_FLAGS[watch]];
-  const runner = await cached([...parts, ...flags], ".o", (out) =>
-    execute("g++", [...flags, ...WARNINGS, "-c", join(here, "cuda-on-cpu.cpp"), "-o", out]),
-  );
-  return cached([main, ...parts, ...flags], "", async (out) => {
-    await writeFile(`${out}.cpp`, main);
-    await execute("g++", [...flags, ...WARNINGS, `${out}.cpp`, runner, "-o", out]);
-  });
+export function buildProgram(kernels: readonly NamedSource[], watch: Watch): Promise<string> {
+  const name = hashOf([...kernels.flatMap((kernel) => [kernel.name, kernel.source]), ...parts, ...flagsOf(watch)]);
+  if (!known.has(name)) known.set(name, findOrBuild({ name, kernels }, watch));
+  return known.get(name)!;
 }
 
-const running = new Map<string, Promise<string>>();
-const turns = Array.from({ length: BUILDERS }, () => Promise.resolve());
-let next = 0;
+async function findOrBuild(program: Program, watch: Watch): Promise<string> {
+  const path = join(folder, program.name);
+  if (await exists(path)) return path;
+  await new Promise<void>((built, failed) => {
+    requests.push({ ...program, watch, built, failed });
+    if (builders < BUILDERS) void serve();
+  });
+  return path;
+}
 
-function cached(of: readonly string[], extension: string, build: (out: string) => Promise<unknown>): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify(of)).digest("hex").slice(0, 32);
-  const known = running.get(hash);
-  if (known) return known;
-  const made = (async () => {
-    const folder = join(tmpdir(), `hirec-cuda-host-${userInfo().uid}`);
-    const path = join(folder, `${hash}${extension}`);
-    if (await exists(path)) return path;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    // Built aside and moved into place whole: several test files build at once.
-    const aside = await mkdtemp(join(folder, "building-"));
-    const turn = next++ % BUILDERS;
-    const built = turns[turn]!.then(() => build(join(aside, "out")));
-    turns[turn] = built.then(
-      () => undefined,
-      () => undefined,
+/** Builds what is asked for, a share at a time, until nothing is. */
+async function serve(): Promise<void> {
+  builders++;
+  // Whoever asks together is served together.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  while (requests.length > 0) {
+    const { watch } = requests[0]!;
+    const alike = requests.filter((request) => request.watch === watch);
+    const share = alike.slice(0, Math.min(PROGRAMS_PER_RUN, Math.ceil(alike.length / BUILDERS)));
+    requests.splice(0, requests.length, ...requests.filter((request) => !share.includes(request)));
+    await build(share, watch).then(
+      () => share.forEach(({ built }) => void built()),
+      (thrown) => share.forEach(({ failed }) => void failed(thrown)),
     );
-    try {
-      await built;
-      await rename(join(aside, "out"), path);
-    } finally {
-      await rm(aside, { recursive: true });
+  }
+  builders--;
+}
+
+async function build(programs: readonly Program[], watch: Watch): Promise<void> {
+  const flags = flagsOf(watch);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Built aside and moved into place whole: several test files build at once.
+  const aside = await mkdtemp(join(folder, "building-"));
+  try {
+    const runner = join(folder, `${hashOf([...parts, ...flags])}.o`);
+    if (!(await exists(runner))) {
+      const object = join(aside, "runner.o");
+      await execute("g++", [...flags, ...WARNINGS, "-c", join(here, "cuda-on-cpu.cpp"), "-o", object]);
+      await rename(object, runner);
     }
-    return path;
-  })();
-  running.set(hash, made);
-  return made;
+    const [source, file] = [join(aside, "programs.cpp"), join(aside, "programs")];
+    await writeFile(source, sourceOf(programs));
+    await execute("g++", [...flags, ...WARNINGS, source, runner, "-o", file]);
+    for (const { name } of programs) {
+      await link(file, join(aside, name));
+      await rename(join(aside, name), join(folder, name));
+    }
+  } finally {
+    await rm(aside, { recursive: true });
+  }
+}
+
+function sourceOf(programs: readonly Program[]): string {
+  const numbers = new Map<string, number>();
+  for (const { kernels } of programs) {
+    for (const { source } of kernels) if (!numbers.has(source)) numbers.set(source, numbers.size);
+  }
+  const names = new Map(programs.flatMap(({ kernels }) => kernels.map(({ name, source }) => [source, name] as const)));
+  const entry = ({ source }: NamedSource) => `kernel_${numbers.get(source)}::entry`;
+  return [
+    '#include "cuda-on-cpu.h"',
+    ...[...numbers].map(([source, number]) => namespaceOf(names.get(source)!, source, number)),
+    ...programs.map(
+      ({ kernels }, i) => `static const on_cpu::Kernel program_${i}[] = {${kernels.map(entry).join(", ")}};`,
+    ),
+    "const on_cpu::Program cuda_programs[] = {",
+    ...programs.map(({ name, kernels }, i) => `  {"${name}", program_${i}, ${kernels.length}},`),
+    "  {nullptr, nullptr, 0},",
+    "};",
+    "",
+  ].join("\n");
+}
+
+/** Each kernel is a file of its own. Their constants share names, and so do kernels, which a namespace does not part: they are C. */
+function namespaceOf(name: string, source: string, number: number): string {
+  const section = `cuda_shared_${number}`;
+  return `#define ${name} ${name}_${number}
+#undef SHARED_SECTION
+#define SHARED_SECTION "${section}"
+extern char __start_${section}[] __attribute__((weak));
+extern char __stop_${section}[] __attribute__((weak));
+namespace kernel_${number} {
+#line 1 "${name}.cu"
+${source}
+static const on_cpu::Kernel entry = {
+  "${name}", [](void* const* buffers) { on_cpu::call_with(${name}, buffers); }, __start_${section}, __stop_${section},
+};
+}
+#undef ${name}
+`;
+}
+
+function flagsOf(watch: Watch): string[] {
+  return [...FLAGS, ...WATCH_FLAGS[watch]];
+}
+
+function hashOf(of: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(of)).digest("hex").slice(0, 32);
 }
 
 function exists(path: string): Promise<boolean> {

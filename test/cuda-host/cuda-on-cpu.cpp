@@ -2,10 +2,11 @@
 // a random order that a seed repeats; shared memory and fresh buffers hold garbage. Written for finding mistakes: a thread
 // that leaves others waiting, threads that wait at different places, and stores beyond a buffer end the run.
 //
-// usage: PROGRAM JOB RESULT, both binary and little-endian. The job, made by run.ts: u32 seeds, launches, kernels,
-// buffers; the seeds; per kernel blocks, threads, parameters and the numbers of its buffers; per buffer u32 kind (0 given
-// once, 1 given for every launch, 2 to be returned) and bytes; then the contents of all buffers of kind 0, and those of
-// kind 1 launch by launch. The result: for every seed and launch, the buffers of kind 2.
+// usage: PROGRAM JOB RESULT, both binary and little-endian. A file of several programs runs the one by whose name it is
+// called. The job, made by run.ts: u32 seeds, launches, kernels, buffers; the seeds; per kernel blocks, threads, parameters
+// and the numbers of its buffers; per buffer u32 kind (0 given once, 1 given for every launch, 2 to be returned) and bytes;
+// then the contents of all buffers of kind 0, and those of kind 1 launch by launch. The result: for every seed and launch,
+// the buffers of kind 2.
 
 #include "cuda-on-cpu.h"
 
@@ -21,9 +22,6 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
-#else
-extern char __start_cuda_shared[] __attribute__((weak));
-extern char __stop_cuda_shared[] __attribute__((weak));
 #endif
 
 namespace on_cpu {
@@ -169,9 +167,9 @@ void release_block() {
 }
 
 void run_block(uint3 block) {
-#if !defined(__SANITIZE_ADDRESS__)
-  std::memset(__start_cuda_shared, SHARED_GARBAGE, static_cast<std::size_t>(__stop_cuda_shared - __start_cuda_shared));
-#endif
+  if (kernel->shared != nullptr) {
+    std::memset(kernel->shared, SHARED_GARBAGE, static_cast<std::size_t>(kernel->shared_end - kernel->shared));
+  }
   ready.clear();
   for (Fiber& fiber : *team) {
     fiber.started = false;
@@ -298,7 +296,17 @@ std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
   return bits;
 }
 
-int main(const char* job_path, const char* result_path) {
+/** The program of a name, which may be a path. */
+const Program& program_of(const char* path) {
+  const char* const slash = std::strrchr(path, '/');
+  const char* const name = slash == nullptr ? path : slash + 1;
+  for (const Program* each = cuda_programs; each->name != nullptr; each++) {
+    if (std::strcmp(each->name, name) == 0) return *each;
+  }
+  fail("there is no program %s", name, 0, 0);
+}
+
+int main(const Program& program, const char* job_path, const char* result_path) {
   std::FILE* const job = std::fopen(job_path, "rb");
   std::FILE* const result = std::fopen(result_path, "wb");
   if (job == nullptr || result == nullptr) fail("%s cannot be opened", job == nullptr ? job_path : result_path, 0, 0);
@@ -306,7 +314,7 @@ int main(const char* job_path, const char* result_path) {
   const std::uint32_t launch_count = read_number(job);
   std::vector<Launch> launches(read_number(job));
   std::vector<Buffer> buffers(read_number(job));
-  if (launches.size() != cuda_kernel_count) fail("%s has %u kernels, not %u", "the program", cuda_kernel_count, static_cast<unsigned int>(launches.size()));
+  if (launches.size() != program.kernel_count) fail("%s has %u kernels, not %u", "the program", program.kernel_count, static_cast<unsigned int>(launches.size()));
   for (std::uint32_t& seed : seeds) seed = read_number(job);
   for (Launch& launch : launches) {
     launch.blocks.x = read_number(job);
@@ -332,7 +340,7 @@ int main(const char* job_path, const char* result_path) {
         if (buffer.kind == 1) read(job, buffer.data, buffer.bytes);
         if (buffer.kind == 2) buffer.fill_with_garbage();
       }
-      for (unsigned int each = 0; each < launches.size(); each++) run_kernel(cuda_kernels[each], launches[each], buffers);
+      for (unsigned int each = 0; each < launches.size(); each++) run_kernel(program.kernels[each], launches[each], buffers);
       for (const Buffer& buffer : buffers)
         if (buffer.kind == 2) std::fwrite(buffer.data, 1, buffer.bytes, result);
     }
@@ -345,7 +353,7 @@ int main(const char* job_path, const char* result_path) {
 } // namespace on_cpu
 
 int main(int count, char** arguments) {
-  if (count == 3) return on_cpu::main(arguments[1], arguments[2]);
+  if (count == 3) return on_cpu::main(on_cpu::program_of(arguments[0]), arguments[1], arguments[2]);
   std::fprintf(stderr, "usage: %s JOB RESULT\n", arguments[0]);
   return 2;
 }

@@ -28,8 +28,9 @@ inline uint4 make_uint4(unsigned int x, unsigned int y, unsigned int z, unsigned
 // An ordinary variable, around which the sanitizer puts red zones.
 #define __shared__ static
 #else
-// All shared memory in one section, which is filled with garbage before each block.
-#define __shared__ static __attribute__((section("cuda_shared")))
+// The shared memory of a kernel in a section of its own, named before its source, which is filled with garbage before
+// each block.
+#define __shared__ static __attribute__((section(SHARED_SECTION)))
 #endif
 
 namespace on_cpu {
@@ -51,6 +52,16 @@ std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate);
 struct Kernel {
   const char* name;
   void (*call)(void* const* buffers);
+  /** From where on its shared memory lies, and what lies behind it; null where it has none. */
+  char* shared;
+  char* shared_end;
+};
+
+struct Program {
+  const char* name;
+  /** In launch order. */
+  const Kernel* kernels;
+  unsigned int kernel_count;
 };
 
 template <typename... Parameters, std::size_t... Index>
@@ -78,9 +89,8 @@ Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
 
 } // namespace on_cpu
 
-/** The kernels of the program, in launch order; generated. */
-extern const on_cpu::Kernel cuda_kernels[];
-extern const unsigned int cuda_kernel_count;
+/** The programs of the file, of which the last is named null; generated. */
+extern const on_cpu::Program cuda_programs[];
 
 #define threadIdx (on_cpu::place.thread)
 #define blockIdx (on_cpu::place.block)
