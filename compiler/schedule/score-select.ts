@@ -89,7 +89,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   // Beside the scores of a large batch, registers of a CUDA thread would not do for its tails.
   const manyTails = tail && cuda && statistical && batch > 4;
   const tailsInWorkgroup = manyTails && place("tails", "vec2<u32>", batch * tiling.lanes, 8);
-  const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP;
+  // Beside a large batch of f32 scores there are no registers left for them.
+  const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP && (int8 || batch <= 4);
   const keptInWorkgroup = !keptInRegisters && place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
@@ -200,10 +201,11 @@ function splitsOf(layer: ScoredPlan): number {
 }
 
 /**
- * A thread has 64 registers then, 128, or 168 to 255 where tokens are read from device memory, or sums of exp are carried
- * along. To be measured on a GPU.
+ * A thread has 64 registers then, or 128, or 255 where tokens are read from device memory, sums of exp are carried along, or
+ * a batch is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
  */
-function residentThreads({ batch, ...layer }: ScoredPlan, tokensAreShared: boolean): number {
-  if (!tokensAreShared || hasTail({ batch, ...layer })) return 256;
-  return batch > 4 ? 512 : 1024;
+function residentThreads(layer: ScoredPlan, tokensAreShared: boolean): number {
+  const { batch, certificate } = layer;
+  if (!tokensAreShared || hasTail(layer) || batch > 8) return 256;
+  return batch > 1 || certificate ? 512 : 1024;
 }
