@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exact, quantized, twoStage } from "../../dsl/index.ts";
-import { type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
+import type { NodeDevice } from "../../runtime/node/device.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
 import { compileLayers, LAYER, packed } from "../cases/compile-case.ts";
 import { encode } from "../cases/dtypes.ts";
@@ -13,6 +13,7 @@ import { rowOf } from "../cases/selected.ts";
 import { caseData, type SoftmaxCase } from "../cases/softmax-case.ts";
 import { buildProgram, whyNoCompiler } from "../cuda-host/build.ts";
 import { CUDA, compileForCuda, runOnCpu } from "../cuda-host/run.ts";
+import { requestTestDevice } from "../software/device.ts";
 import { ATTACKS, BENIGN } from "./attacks.ts";
 import type { Layer } from "./layers.ts";
 import { attackCertificates, attackedNumbers, type Sabotage } from "./run.ts";
@@ -74,7 +75,7 @@ function attackedCases(layer: Layer, seed: number): SoftmaxCase[] {
 describe.each(LAYERS.map((layer, i) => [i, layer] as const))("attacked kernels, layer %i", (seed, layer) => {
   let software: NodeDevice;
   beforeAll(async () => {
-    software = await requestNodeDevice("software");
+    software = await requestTestDevice();
   });
   afterAll(() => software?.close());
 
