@@ -201,11 +201,12 @@ function splitsOf(layer: ScoredPlan): number {
 }
 
 /**
- * A thread has 64 registers then, or 128, or 255 where tokens are read from device memory, sums of exp are carried along, or
+ * A thread has 80 registers then, or 128, or 255 where tokens are read from device memory, sums of exp are carried along, or
  * a batch is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
  */
 function residentThreads(layer: ScoredPlan, tokensAreShared: boolean): number {
-  const { batch, certificate } = layer;
+  const { batch, certificate, estimator } = layer;
   if (!tokensAreShared || hasTail(layer) || batch > 8) return 256;
-  return batch > 1 || certificate ? 512 : 1024;
+  const int8 = estimator.kind === "quantized" && estimator.activations === "int8";
+  return batch === 1 && int8 && !certificate ? 768 : 512;
 }
