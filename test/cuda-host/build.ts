@@ -16,7 +16,7 @@ const execute = promisify(execFile);
 const BUILDERS = 2;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const parts = ["cuda-on-cpu.h", "cuda-on-cpu.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
+const parts = ["cuda-on-cpu.h", "fibers.h", "fibers.cpp", "run-job.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
 
 /**
  * What finds mistakes: `poison` fills shared memory with garbage and surrounds buffers with canaries, `sanitize` watches
@@ -55,18 +55,22 @@ export async function buildProgram(kernels: readonly NamedSource[], watch: Watch
     '#include "cuda-on-cpu.h"',
     // Each kernel is a file of its own; their constants share names.
     ...kernels.map(({ source }, i) => `namespace kernel_${i} {\n${source}}`),
+    // A constant is seen by other files only where it was declared so.
+    "extern const on_cpu::Kernel cuda_kernels[];",
+    "extern const unsigned int cuda_kernel_count;",
     "const on_cpu::Kernel cuda_kernels[] = {",
     ...kernels.map(
-      ({ name }, i) => `  {"${name}", [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
+      ({ name }, i) => `  {"${name}", on_cpu::parameters_of(kernel_${i}::${name}), [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
     ),
     "};",
     `const unsigned int cuda_kernel_count = ${kernels.length};`,
     "",
   ].join("\n");
   const flags = [...FLAGS, ...WATCH_FLAGS[watch]];
-  const runner = await cached([...parts, ...flags], ".o", (out) =>
-    execute("g++", [...flags, ...WARNINGS, "-c", join(here, "cuda-on-cpu.cpp"), "-o", out]),
-  );
+  const runner = await cached([...parts, ...flags], ".o", async (out) => {
+    const sources = ["fibers.cpp", "run-job.cpp"].map((file) => join(here, file));
+    await execute("g++", [...flags, ...WARNINGS, "-r", ...sources, "-o", out]);
+  });
   return cached([main, ...parts, ...flags], "", async (out) => {
     await writeFile(`${out}.cpp`, main);
     await execute("g++", [...flags, ...WARNINGS, `${out}.cpp`, runner, "-o", out]);

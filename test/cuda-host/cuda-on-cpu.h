@@ -1,5 +1,5 @@
 // The CUDA that the emitted kernels use, for g++: included before a kernel's source, which is compiled as it is.
-// cuda-on-cpu.cpp runs it, one fiber per thread.
+// fibers.cpp runs it, one fiber per thread.
 
 #pragma once
 
@@ -48,8 +48,14 @@ std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value
 
 struct Kernel {
   const char* name;
+  unsigned int parameters;
   void (*call)(void* const* buffers);
 };
+
+template <typename... Parameters>
+constexpr unsigned int parameters_of(void (*)(Parameters...)) {
+  return sizeof...(Parameters);
+}
 
 template <typename... Parameters, std::size_t... Index>
 void call_with(void (*kernel)(Parameters...), void* const* buffers, std::index_sequence<Index...>) {
@@ -70,10 +76,6 @@ To bits_as(From value) {
 }
 
 } // namespace on_cpu
-
-/** The kernels of the program, in launch order; generated. */
-extern const on_cpu::Kernel cuda_kernels[];
-extern const unsigned int cuda_kernel_count;
 
 #define threadIdx (on_cpu::place.thread)
 #define blockIdx (on_cpu::place.block)
