@@ -4,11 +4,12 @@
 import { defineModel, dense, ffn, quantized, softmax } from "../../dsl/index.ts";
 import { HireError, reasonOf } from "../../runtime/errors.ts";
 import type { LayerResult, WeightSource } from "../../runtime/layer.ts";
+import type { CompiledSources } from "../../runtime/model.ts";
 import { type DeviceChoice, type NodeDevice, requestNodeDevice, requestNullDevice } from "../../runtime/node/device.ts";
 import { packWeights } from "../../runtime/pack/weight-tensors.ts";
 import type { Plan } from "../../runtime/plan.ts";
 import { createReference } from "../../runtime/reference/layer.ts";
-import { type CompiledSources, loadModel } from "../../runtime/webgpu/model.ts";
+import { loadModel } from "../../runtime/webgpu/model.ts";
 import { compileKernel } from "../../runtime/webgpu/program.ts";
 
 export interface Finding {

@@ -1,8 +1,8 @@
 // MODULE on the command line: a compiled folder, or a spec that is compiled in memory.
 
 import { stat } from "node:fs/promises";
+import type { CompiledSources } from "../../runtime/model.ts";
 import { readCompiledFolder } from "../../runtime/node/compiled-folder.ts";
-import type { CompiledSources } from "../../runtime/webgpu/model.ts";
 
 /** @throws HireError of the families HIRE-SPEC and HIRE-PLAN. */
 export async function openModule(path: string): Promise<CompiledSources> {

@@ -3,8 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HireError, reasonOf } from "../errors.ts";
+import type { CompiledSources } from "../model.ts";
 import { asPlan } from "../plan.ts";
-import type { CompiledSources } from "../webgpu/model.ts";
 
 /**
  * @throws HireError HIRE-PLAN-005 for a plan of another version, HIRE-PLAN-008 when a file is missing or is no plan.

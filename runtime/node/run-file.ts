@@ -2,9 +2,10 @@
 
 import type { SoftmaxInputs } from "../inputs.ts";
 import type { LayerResult } from "../layer.ts";
+import { type CompiledSources, requireLayer } from "../model.ts";
 import type { LayerPlan } from "../plan.ts";
 import { createReference } from "../reference/layer.ts";
-import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.ts";
+import { loadModel } from "../webgpu/model.ts";
 import { type DeviceChoice, requestNodeDevice } from "./device.ts";
 import { openPack } from "./pack-file.ts";
 import { type LayerInputs, readInputs } from "./run-inputs.ts";

@@ -16,7 +16,9 @@ const execute = promisify(execFile);
 const BUILDERS = 2;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const parts = ["cuda-on-cpu.h", "fibers.h", "fibers.cpp", "run-job.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
+const parts = ["cuda-on-cpu.h", "fibers.h", "fibers.cpp", "run-job.cpp"].map((file) =>
+  readFileSync(join(here, file), "utf8"),
+);
 
 /**
  * What finds mistakes: `poison` fills shared memory with garbage and surrounds buffers with canaries, `sanitize` watches
@@ -60,7 +62,8 @@ export async function buildProgram(kernels: readonly NamedSource[], watch: Watch
     "extern const unsigned int cuda_kernel_count;",
     "const on_cpu::Kernel cuda_kernels[] = {",
     ...kernels.map(
-      ({ name }, i) => `  {"${name}", on_cpu::parameters_of(kernel_${i}::${name}), [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
+      ({ name }, i) =>
+        `  {"${name}", on_cpu::parameters_of(kernel_${i}::${name}), [](void* const* buffers) { on_cpu::call_with(kernel_${i}::${name}, buffers); }},`,
     ),
     "};",
     `const unsigned int cuda_kernel_count = ${kernels.length};`,

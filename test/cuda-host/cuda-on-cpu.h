@@ -57,6 +57,18 @@ constexpr unsigned int parameters_of(void (*)(Parameters...)) {
   return sizeof...(Parameters);
 }
 
+/** All shared memory of the kernels that lie together, filled with garbage before each block; none where a sanitizer watches. */
+struct SharedMemory {
+  char* begin = nullptr;
+  char* end = nullptr;
+};
+
+/** What the driver on the CPU loads: one kernel as a shared library, which exports this as `cuda_image`. */
+struct Image {
+  Kernel kernel;
+  SharedMemory shared;
+};
+
 template <typename... Parameters, std::size_t... Index>
 void call_with(void (*kernel)(Parameters...), void* const* buffers, std::index_sequence<Index...>) {
   kernel(static_cast<Parameters>(buffers[Index])...);

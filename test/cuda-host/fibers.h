@@ -20,12 +20,6 @@ struct Mistake : std::runtime_error {
 /** @throws Mistake. */
 [[noreturn]] void fail(const char* format, const char* name, unsigned int a, unsigned int b);
 
-/** All shared memory of the kernels that lie together, filled with garbage before each block; none where a sanitizer watches. */
-struct SharedMemory {
-  char* begin = nullptr;
-  char* end = nullptr;
-};
-
 /** Fixes the order of blocks and threads from here on. */
 void seed_order(std::uint32_t seed);
 

@@ -14,7 +14,8 @@ import { type RunOptions, runFile } from "../../../runtime/node/run-file.ts";
 import { writeSafetensors } from "../../../runtime/node/safetensors-file.ts";
 import { type TensorToWrite, tensorBytes } from "../../../runtime/safetensors.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
-import { type LoadOptions, loadModel } from "../../../runtime/webgpu/model.ts";
+import type { LoadOptions } from "../../../runtime/model.ts";
+import { loadModel } from "../../../runtime/webgpu/model.ts";
 import { pickProgram } from "../../../runtime/webgpu/program.ts";
 import { failureOf } from "./failure.ts";
 
