@@ -73,7 +73,7 @@ export interface CudaDriver {
   free(pointer: DevicePointer): void;
   /** Where the allocation lies that holds a pointer. */
   addressRange(pointer: DevicePointer): { readonly base: DevicePointer; readonly bytes: number };
-  /** `from` must stay as it is until the stream has come past. */
+  /** `from` is pageable memory, which is read before the call returns (CUDA Driver API, "API synchronization behavior"). */
   copyToDevice(to: DevicePointer, from: Uint8Array, stream: Handle): void;
   /** `to` holds the bytes when the stream has come past. */
   copyToHost(to: Uint8Array, from: DevicePointer, stream: Handle): void;

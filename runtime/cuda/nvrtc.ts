@@ -20,18 +20,19 @@ const loaded = new Map<string, Promise<CudaCompiler>>();
  */
 export async function loadNvrtc(): Promise<CudaCompiler> {
   const named = process.env.HIREC_LIBNVRTC;
-  const reasons: string[] = [];
-  for (const path of named ? [named] : candidates()) {
+  const paths = named ? [named] : candidates();
+  const reasons = new Set<string>();
+  for (const path of paths) {
     if (!loaded.has(path)) loaded.set(path, load(path));
     try {
       return await loaded.get(path)!;
     } catch (thrown) {
       if (thrown instanceof HireError) throw thrown;
       loaded.delete(path);
-      reasons.push(`${path}: ${reasonOf(thrown)}`);
+      reasons.add(reasonOf(thrown));
     }
   }
-  throw new Error(reasons.join("; "));
+  throw new Error(`${paths.join(", ")}: ${[...reasons].join("; ")}`);
 }
 
 function candidates(): string[] {

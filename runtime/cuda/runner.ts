@@ -47,15 +47,16 @@ export function createRunner(
     else idle = memory;
   };
 
-  const run = async (inputs: LayerInputs): Promise<LayerOutputs> => {
-    const doing = `running layer "${name}"`;
-    const tokens = tokenCount(name, plan, inputs.x);
-    const launches = Math.ceil(tokens / batch);
-    const layout = layOut(program, launches);
-    const memory = take(layout.bytes);
+  /** After something went wrong, which is what the caller has to know; on a device that was lost nothing can be freed. */
+  const discard = (memory: Memory) => {
+    try {
+      free(memory);
+    } catch {}
+  };
+
+  /** Uploads what all launches take, launches, and gives what all of them returned. */
+  const exchange = async (doing: string, memory: Memory, layout: Layout, launches: number, given: Uint8Array) => {
     const stream = device.stream.handle;
-    const given = new Uint8Array(layout.inputBytes);
-    for (const place of layout.inputs) fill(given, place, inputs[place.name]!, tokens, batch);
     device.call(doing, (driver) => driver.copyToDevice(memory.base, given, stream));
     for (let each = 0; each < launches; each++) launch(stream, pointersOf(layout, memory.base, each));
     // Memory that is not page-locked is only copied to once the stream is there, and the call would wait for it.
@@ -63,6 +64,21 @@ export function createRunner(
     const found = new Uint8Array(layout.bytes - layout.inputBytes);
     device.call(doing, (driver) => driver.copyToHost(found, memory.base + BigInt(layout.inputBytes), stream));
     await finish(device, stream, doing);
+    return found;
+  };
+
+  const run = async (inputs: LayerInputs): Promise<LayerOutputs> => {
+    const doing = `running layer "${name}"`;
+    const tokens = tokenCount(name, plan, inputs.x);
+    const launches = Math.ceil(tokens / batch);
+    const layout = layOut(program, launches);
+    const memory = take(layout.bytes);
+    const given = new Uint8Array(layout.inputBytes);
+    for (const place of layout.inputs) fill(given, place, inputs[place.name]!, tokens, batch);
+    const found = await exchange(doing, memory, layout, launches, given).catch((thrown) => {
+      discard(memory);
+      throw thrown;
+    });
     giveBack(memory);
     return Object.fromEntries(
       layout.outputs.map((place) => [place.name, collect(found, place, layout.inputBytes, tokens, batch)]),

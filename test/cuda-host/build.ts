@@ -80,16 +80,61 @@ export async function buildProgram(kernels: readonly NamedSource[], watch: Watch
   });
 }
 
+/** A CUDA driver and its compilers without a GPU; see libcuda-on-cpu.cpp, nvrtc-on-cpu.cpp and nvcc-on-cpu.sh. */
+export interface CardOnCpu {
+  readonly libcuda: string;
+  readonly libnvrtc: string;
+  readonly nvcc: string;
+  /** For images, which serve all tests that compile the same source. */
+  readonly cache: string;
+}
+
+export async function buildCard(): Promise<CardOnCpu> {
+  const text = (file: string) => readFileSync(join(here, file), "utf8");
+  const library = (of: readonly string[], flags: readonly string[]) =>
+    cached([...of.map(text), ...parts, ...flags], ".so", (out) =>
+      execute("g++", [
+        "-std=c++20",
+        ...FLAGS.slice(1),
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fPIC",
+        "-shared",
+        ...flags,
+        "-o",
+        out,
+        ...of.map((file) => join(here, file)),
+        "-ldl",
+      ]),
+    );
+  const nvcc = join(here, "nvcc-on-cpu.sh");
+  // By this name images find the driver that has loaded them, whatever its file is called.
+  const soname = "-Wl,-soname,libcuda-on-cpu.so";
+  return {
+    libcuda: await library(["libcuda-on-cpu.cpp", "fibers.cpp"], [soname]),
+    libnvrtc: await library(["nvrtc-on-cpu.cpp"], []),
+    nvcc,
+    cache: join(folderOfBuilds, `images-${hashOf([...parts, text("nvcc-on-cpu.sh")])}`),
+  };
+}
+
+const folderOfBuilds = join(tmpdir(), `hirec-cuda-host-${userInfo().uid}`);
+
+function hashOf(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
+}
+
 const running = new Map<string, Promise<string>>();
 const turns = Array.from({ length: BUILDERS }, () => Promise.resolve());
 let next = 0;
 
 function cached(of: readonly string[], extension: string, build: (out: string) => Promise<unknown>): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify(of)).digest("hex").slice(0, 32);
+  const hash = hashOf(of);
   const known = running.get(hash);
   if (known) return known;
   const made = (async () => {
-    const folder = join(tmpdir(), `hirec-cuda-host-${userInfo().uid}`);
+    const folder = folderOfBuilds;
     const path = join(folder, `${hash}${extension}`);
     if (await exists(path)) return path;
     await mkdir(folder, { recursive: true, mode: 0o700 });

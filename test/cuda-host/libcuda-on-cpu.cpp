@@ -21,9 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
 
@@ -245,12 +243,16 @@ Code load_image(const void* data, std::unique_ptr<Module>& into) {
   const bool same = built / 10 == card / 10 && built <= card;
   if (!(std::memcmp(header.kind, "ptx", 3) == 0 ? built <= card : same)) return NO_BINARY_FOR_GPU;
   const std::size_t bytes = std::strtoull(header.bytes, nullptr, 10);
-  const int file = memfd_create("image", 0);
-  if (file < 0 || write(file, static_cast<const char*>(data) + sizeof header, bytes) != static_cast<ssize_t>(bytes)) return INVALID_IMAGE;
-  void* const library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
+  // A path of its own: the dynamic linker takes two libraries of one name for the same.
+  char path[] = "/tmp/hirec-image-XXXXXX";
+  const int file = mkstemp(path);
+  if (file < 0) return INVALID_IMAGE;
+  const bool is_whole = write(file, static_cast<const char*>(data) + sizeof header, bytes) == static_cast<ssize_t>(bytes);
   close(file);
+  void* const library = is_whole ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
+  unlink(path);
   if (library == nullptr) {
-    std::fprintf(stderr, "CUDA on the CPU: %s\n", dlerror());
+    std::fprintf(stderr, "CUDA on the CPU: %s\n", is_whole ? dlerror() : "the image cannot be written to /tmp");
     return INVALID_IMAGE;
   }
   into = std::make_unique<Module>(Module{library, static_cast<const Image*>(dlsym(library, "cuda_image"))});
