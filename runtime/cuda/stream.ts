@@ -56,7 +56,12 @@ export function createEvent(device: CudaDevice): CudaEvent {
 export async function finish(device: CudaDevice, stream: Handle, doing = "waiting for a stream"): Promise<void> {
   const event = device.call(doing, (driver) => {
     const created = driver.createEvent();
-    driver.recordEvent(created, stream);
+    try {
+      driver.recordEvent(created, stream);
+    } catch (thrown) {
+      driver.destroyEvent(created);
+      throw thrown;
+    }
     return created;
   });
   // When this throws the device is lost, and the event with it.

@@ -1,0 +1,216 @@
+// What a program does with CUDA from Node beside `run`: its own memory, streams, events and graphs.
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { type CudaDevice, requestCudaDevice } from "../../runtime/cuda/device.ts";
+import type { CudaBuffer } from "../../runtime/cuda/memory.ts";
+import { type CudaModel, loadCudaModel } from "../../runtime/cuda/model.ts";
+import type { CudaStream } from "../../runtime/cuda/stream.ts";
+import { type Card, missing, openCard } from "./card.ts";
+import { type FloatTrial, trialInFloats } from "./trial.ts";
+
+describe.skipIf(missing)(`CUDA from Node${missing ? `, skipped: ${missing}` : ""}`, () => {
+  let card: Card;
+  let device: CudaDevice;
+  let trial: FloatTrial;
+  let model: CudaModel;
+  let atFirst: number;
+  beforeAll(async () => {
+    card = await openCard();
+    device = card.device;
+    trial = await trialInFloats();
+  });
+  beforeEach(async () => {
+    atFirst = card.live();
+    model = await loadCudaModel(device, trial.compiled, trial.weights);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    model.destroy();
+    expect(card.live(), "what nobody has freed").toBe(atFirst);
+  });
+  afterAll(() => device?.close());
+
+  /** The buffers of a launch of the feed-forward whose result the head takes. */
+  function chainBuffers() {
+    const { batch, k } = model.softmax("quantized").plan;
+    const { inputs, outputs, k: groups } = model.ffn("ffn").plan;
+    return {
+      x: device.allocate("f32", batch * inputs),
+      output: device.allocate("f32", batch * outputs),
+      groups: device.allocate("u32", batch * groups),
+      indices: device.allocate("u32", batch * k),
+      values: device.allocate("f32", batch * k),
+    };
+  }
+  type ChainBuffers = ReturnType<typeof chainBuffers>;
+
+  const encodeChain = (stream: CudaStream, { x, output, groups, indices, values }: ChainBuffers) => {
+    model.ffn("ffn").encode(stream, { x, output, groups });
+    model.softmax("quantized").encode(stream, { x: output, indices, values });
+  };
+
+  const destroyAll = (buffers: object) => {
+    for (const buffer of Object.values(buffers) as CudaBuffer[]) buffer.destroy();
+  };
+
+  /** What the chain has to give: one layer after the other, through the host. */
+  async function expectedOf(x: Float32Array) {
+    const { output } = await model.ffn("ffn").run(x);
+    return model.softmax("quantized").run(output);
+  }
+
+  const resultOf = async ({ indices, values }: ChainBuffers) => ({
+    indices: await indices.read(),
+    values: await values.read(),
+  });
+
+  test("layers chain on one stream, and nothing is done before somebody waits", async () => {
+    const buffers = chainBuffers();
+    await buffers.x.write(trial.x);
+    const untouched = await resultOf(buffers);
+    const stream = device.createStream();
+    // The card does nothing for so long; only the event loop goes on.
+    vi.stubEnv("HIREC_CUDA_ON_CPU_DELAY_MS", "60");
+    encodeChain(stream, buffers);
+    let turns = 0;
+    const counter = setInterval(() => turns++, 5);
+    await stream.finished();
+    clearInterval(counter);
+    expect(turns).toBeGreaterThan(3);
+    vi.unstubAllEnvs();
+    const found = await resultOf(buffers);
+    expect(found).toEqual(await expectedOf(trial.x));
+    expect(untouched).not.toEqual(found);
+    stream.destroy();
+    destroyAll(buffers);
+  });
+
+  test("a captured chain is launched again and again, and gives the same bits", async () => {
+    const buffers = chainBuffers();
+    const graph = device.capture((stream) => encodeChain(stream, buffers));
+    const stream = device.createStream();
+    const other = trial.x.map((value) => -value);
+    for (const x of [trial.x, other, trial.x]) {
+      await buffers.x.write(x);
+      graph.launch(stream);
+      await stream.finished();
+      expect(await resultOf(buffers)).toEqual(await expectedOf(x));
+    }
+    graph.destroy();
+    stream.destroy();
+    destroyAll(buffers);
+  });
+
+  test("capturing runs nothing, and ends whatever the work does", async () => {
+    const buffers = chainBuffers();
+    const before = await resultOf(buffers);
+    const graph = device.capture((stream) => encodeChain(stream, buffers));
+    await device.stream.finished();
+    expect(await resultOf(buffers)).toEqual(before);
+    graph.destroy();
+    const stop = new Error("stop");
+    expect(() =>
+      device.capture((stream) => {
+        encodeChain(stream, buffers);
+        throw stop;
+      }),
+    ).toThrow(stop);
+    expect(() => device.capture(async (stream) => encodeChain(stream, buffers))).toThrow(/HIRE-RUN-004.*asynchronous/);
+    const allocating = () => device.capture(() => void device.allocate("f32", 4));
+    expect(allocating).toThrow(/HIRE-RUN-004: .*while allocating memory: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED/);
+    expect(await model.softmax("quantized").run(trial.x)).toEqual(trial.expected.quantized);
+    destroyAll(buffers);
+  });
+
+  test("kernels work on the caller's own pointers and streams", async () => {
+    const { batch, k, inputs } = model.softmax("dense").plan;
+    const bytes = 4 * batch * (inputs + k + k);
+    const base = device.call("test", (driver) => driver.allocate(bytes + 256));
+    const handle = device.call("test", (driver) => driver.createStream());
+    const stream = device.borrowStream(handle);
+    // In the middle of an allocation, as the slices of a framework's tensors are.
+    const x = base + 256n;
+    const indices = x + BigInt(4 * batch * inputs);
+    const values = indices + BigInt(4 * batch * k);
+    const given = new Uint8Array(trial.x.buffer, 0, 4 * batch * inputs);
+    device.call("test", (driver) => driver.copyToDevice(x, given, handle));
+    model.softmax("dense").encode(stream, { x, indices, values });
+    await stream.finished();
+    const found = new Uint32Array(batch * k);
+    device.call("test", (driver) => driver.copyToHost(new Uint8Array(found.buffer), indices, handle));
+    await stream.finished();
+    expect(found).toEqual(trial.expected.dense.indices);
+    stream.destroy();
+    device.call("test", (driver) => {
+      // It was borrowed, so it is still there.
+      driver.destroyStream(handle);
+      driver.free(base);
+    });
+  });
+
+  test("two models, and two runs of one layer, do not disturb each other", async () => {
+    const other = await loadCudaModel(device, trial.compiled, trial.weights, { layers: ["ffn", "quantized"] });
+    const reversed = trial.x.toReversed();
+    const alone = await model.softmax("quantized").run(reversed);
+    const [first, second, third, fourth] = await Promise.all([
+      model.softmax("quantized").run(trial.x),
+      model.softmax("quantized").run(reversed),
+      other.softmax("quantized").run(trial.x),
+      other.ffn("ffn").run(trial.x),
+    ]);
+    expect(first).toEqual(trial.expected.quantized);
+    expect(second).toEqual(alone);
+    expect(third).toEqual(trial.expected.quantized);
+    expect(fourth).toEqual(trial.expected.ffn);
+    other.destroy();
+    expect(await model.softmax("quantized").run(trial.x)).toEqual(trial.expected.quantized);
+  });
+
+  test("a run of many tokens grows its memory, and a small one after it is as before", async () => {
+    const { inputs } = model.softmax("quantized").plan;
+    const many = new Float32Array(7 * inputs);
+    for (let token = 0; token < 7; token++)
+      many.set(trial.x.subarray((token % 2) * inputs, ((token % 2) + 1) * inputs), token * inputs);
+    const { k } = model.softmax("quantized").plan;
+    const { indices } = await model.softmax("quantized").run(many);
+    for (let token = 0; token < 7; token++) {
+      const wanted = trial.expected.quantized.indices.subarray((token % 2) * k, ((token % 2) + 1) * k);
+      expect(indices.subarray(token * k, (token + 1) * k)).toEqual(wanted);
+    }
+    expect(await model.softmax("quantized").run(trial.x)).toEqual(trial.expected.quantized);
+  });
+
+  test("events measure what lies between them", async () => {
+    const [start, end] = [device.createEvent(), device.createEvent()];
+    const buffers = chainBuffers();
+    await buffers.x.write(trial.x);
+    const stream = device.createStream();
+    start.record(stream);
+    encodeChain(stream, buffers);
+    end.record(stream);
+    await end.finished();
+    expect(end.since(start)).toBeGreaterThan(0);
+    start.destroy();
+    end.destroy();
+    stream.destroy();
+    destroyAll(buffers);
+  });
+
+  test("a device says what it is, and there may be several", async () => {
+    vi.stubEnv("HIREC_CUDA_ON_CPU_DEVICES", "2");
+    vi.stubEnv("HIREC_CUDA_ON_CPU_CAPABILITY", "10.3");
+    vi.stubEnv("HIREC_CUDA_ON_CPU_MEMORY", String(2 ** 33));
+    const second = await requestCudaDevice({ ordinal: 1 });
+    expect(second).toMatchObject({
+      name: "CUDA on the CPU 1",
+      capability: 103,
+      memoryBytes: 2 ** 33,
+      multiprocessors: 2,
+      driverVersion: "13.0",
+    });
+    expect(second.memory().total).toBe(2 ** 33);
+    second.close();
+    // A card of the same kind takes the best of its profiles.
+    expect(model.profile).toBe("cuda-sm90");
+  });
+});
