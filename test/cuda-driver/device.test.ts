@@ -1,6 +1,8 @@
 // What a program does with CUDA from Node beside `run`: its own memory, streams, events and graphs.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { runOnCuda } from "../../compiler/cli/doctor/cuda.ts";
+import { prepareTrial } from "../../compiler/cli/doctor/trial.ts";
 import { type CudaDevice, requestCudaDevice } from "../../runtime/cuda/device.ts";
 import type { CudaBuffer } from "../../runtime/cuda/memory.ts";
 import { type CudaModel, loadCudaModel } from "../../runtime/cuda/model.ts";
@@ -194,6 +196,12 @@ describe.skipIf(missing)(`CUDA from Node${missing ? `, skipped: ${missing}` : ""
     end.destroy();
     stream.destroy();
     destroyAll(buffers);
+  });
+
+  test("doctor's trial runs there and says where", async () => {
+    expect(await runOnCuda(await prepareTrial())).toBe(
+      "CUDA on the CPU 0 (sm_90, 1.0 GiB, driver for CUDA 13.0); ran cuda-sm90 and matched the reference",
+    );
   });
 
   test("a device says what it is, and there may be several", async () => {

@@ -1,25 +1,25 @@
 // Where kernel images come from: compiled ahead, NVRTC, nvcc; and what is said where none of them serves.
 
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { prepareTrial } from "../../compiler/cli/doctor/trial.ts";
 import type { CompiledModel } from "../../compiler/emit.ts";
 import { compileFatbins } from "../../compiler/fatbin.ts";
-import { write } from "../../compiler/write.ts";
+import { compareFolder, write } from "../../compiler/write.ts";
 import { imagesOf } from "../../runtime/cuda/compiled-images.ts";
 import { bestArchitecture } from "../../runtime/cuda/compiler.ts";
 import { findImage } from "../../runtime/cuda/images.ts";
 import { failureOf } from "../unit/diagnostics/failure.ts";
 import { cardEnvironment, missing } from "./card.ts";
 import { isEqual } from "./on-device.ts";
+import { makeToolkit, type Toolkit } from "./toolkit.ts";
 
 describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}`, () => {
   let compiled: CompiledModel;
   let folder: string;
-  /** A folder for the PATH whose nvcc compiles for the CPU. */
-  let toolkit: string;
+  let toolkit: Toolkit;
   let sharedCache: string;
 
   const kernels = () =>
@@ -33,21 +33,14 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
     Object.assign(process.env, environment);
     sharedCache = environment.XDG_CACHE_HOME!;
     const { plan, sources } = (await prepareTrial()).compiled;
-    compiled = {
-      plan: { ...plan, programs: plan.programs.filter(({ profile }) => profile === "cuda-sm80") },
-      files: new Map(Object.entries(sources)),
-    };
+    const program = plan.programs.find(({ profile }) => profile === "cuda-sm80")!;
+    // Of one layer: each source takes half a second to compile.
+    const programs = [{ ...program, layers: { dense: program.layers.dense! } }];
+    compiled = { plan: { ...plan, programs }, files: new Map(Object.entries(sources)) };
   });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "hirec-images-"));
-    toolkit = join(folder, "bin");
-    await mkdir(toolkit);
-    await writeFile(
-      join(toolkit, "nvcc"),
-      '#!/bin/sh\necho "$@" >> "$HIREC_NVCC_CALLS"\nexec "$HIREC_NVCC_ON_CPU" "$@"\n',
-    );
-    await chmod(join(toolkit, "nvcc"), 0o755);
-    vi.stubEnv("HIREC_NVCC_CALLS", join(folder, "calls"));
+    toolkit = await makeToolkit(folder);
     vi.stubEnv("XDG_CACHE_HOME", sharedCache);
   });
   afterEach(async () => {
@@ -57,13 +50,10 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
   afterAll(() => vi.unstubAllEnvs());
 
   const { PATH } = process.env;
-  const withNvcc = () => vi.stubEnv("PATH", `${toolkit}:${PATH}`);
+  const withNvcc = () => vi.stubEnv("PATH", `${toolkit.bin}:${PATH}`);
   const withoutNvcc = () => vi.stubEnv("PATH", folder);
   const withoutNvrtc = () => vi.stubEnv("HIREC_LIBNVRTC", join(folder, "none.so"));
   const withOwnCache = () => vi.stubEnv("XDG_CACHE_HOME", join(folder, "cache"));
-  const calls = async () =>
-    (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter((call) => /-o/.test(call));
-
   test("NVRTC compiles for the card, and what it made is kept", async () => {
     withOwnCache();
     const first = await find();
@@ -105,7 +95,7 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
     withNvcc();
     expect((await find()).from).toBe("nvcc V0.0.0");
     expect((await find()).from).toMatch(/\.image, made by nvcc V0\.0\.0$/);
-    expect(await calls()).toHaveLength(1);
+    expect(await toolkit.calls()).toHaveLength(1);
   });
 
   test("HIRE-RUN-011: none of the three serves, and each says why", async () => {
@@ -146,8 +136,8 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       const first = await compileFatbins(folder, compiled, (done, total) => progress.push(`${done}/${total}`));
       const count = first.compiled.length;
       expect(first).toMatchObject({ compiler: "nvcc V0.0.0", unchanged: [], removed: [] });
-      expect(await calls()).toHaveLength(count);
-      expect((await calls())[0]).toContain(
+      expect(await toolkit.calls()).toHaveLength(count);
+      expect((await toolkit.calls())[0]).toContain(
         "-std=c++17 -fatbin -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_100,code=sm_100 -gencode arch=compute_80,code=compute_80 ",
       );
       expect(progress).toEqual(Array.from({ length: count + 1 }, (_, done) => `${done}/${count}`));
@@ -164,14 +154,21 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       expect(again.compiled).toEqual([kernel().file.replace(".cu", ".fatbin")]);
       expect(again.unchanged).toHaveLength(count - 1);
 
+      // They are no part of what a spec compiles to.
+      const folderOf = { ...(await compareFolder(folder, compiled.files)), unchanged: [] };
+      expect(folderOf).toEqual({ missing: [], stale: [], orphaned: [], unchanged: [] });
+
       // Of a source that is gone the image goes too.
+      const [gone, ...rest] = kernels();
       const program = compiled.plan.programs[0]!;
-      const { dense, ...layers } = program.layers;
-      const plan = { ...compiled.plan, programs: [{ ...program, layers }] };
-      const { removed } = await compileFatbins(folder, { ...compiled, plan });
-      expect(removed.toSorted()).toEqual(dense!.kernels.map(({ file }) => file.replace(".cu", ".fatbin")).sort());
+      const plan = {
+        ...compiled.plan,
+        programs: [{ ...program, layers: { dense: { ...program.layers.dense!, kernels: rest } } }],
+      };
+      const image = gone!.file.replace(".cu", ".fatbin");
+      expect(await compileFatbins(folder, { ...compiled, plan })).toMatchObject({ compiled: [], removed: [image] });
       const left = await readdir(join(folder, "cuda"));
-      expect(left.filter((file) => file.startsWith("dense") && file.endsWith(".fatbin"))).toEqual([]);
+      expect(left).not.toContain(basename(image));
       expect(left).toContain("images.json");
     });
 
@@ -200,16 +197,7 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       ],
     ])("an image %s is never loaded", async (_, why, change) => {
       withNvcc();
-      const { plan } = compiled;
-      const program = plan.programs[0]!;
-      const one = {
-        ...compiled,
-        plan: {
-          ...plan,
-          programs: [{ ...program, layers: { dense: { ...program.layers.dense!, kernels: [kernel()] } } }],
-        },
-      };
-      await compileFatbins(folder, one);
+      await compileFatbins(folder, compiled);
       const path = join(folder, "cuda", "images.json");
       const list = JSON.parse(await readFile(path, "utf8"));
       change(list.kernels[kernel().file]);
@@ -229,7 +217,7 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       });
       withNvcc();
       const old = `case $1 in --version) echo V11.0.1; exit;; esac\necho "nvcc fatal   : Unsupported gpu architecture 'compute_100'" >&2; exit 1`;
-      await writeFile(join(toolkit, "nvcc"), `#!/bin/sh\n${old}\n`);
+      await writeFile(join(toolkit.bin, "nvcc"), `#!/bin/sh\n${old}\n`);
       const { code, message } = await failureOf(() => compileFatbins(folder, compiled));
       expect(code).toBe("HIRE-RUN-011");
       expect(message).toMatch(
