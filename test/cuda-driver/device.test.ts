@@ -4,10 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { runOnCuda } from "../../compiler/cli/doctor/cuda.ts";
 import { prepareTrial } from "../../compiler/cli/doctor/trial.ts";
 import { type CudaDevice, requestCudaDevice } from "../../runtime/cuda/device.ts";
-import type { CudaBuffer } from "../../runtime/cuda/memory.ts";
 import { type CudaModel, loadCudaModel } from "../../runtime/cuda/model.ts";
-import type { CudaStream } from "../../runtime/cuda/stream.ts";
 import { type Card, missing, openCard } from "./card.ts";
+import { makeChain } from "./chain.ts";
 import { type FloatTrial, trialInFloats } from "./trial.ts";
 
 describe.skipIf(missing)(`CUDA from Node${missing ? `, skipped: ${missing}` : ""}`, () => {
@@ -32,96 +31,62 @@ describe.skipIf(missing)(`CUDA from Node${missing ? `, skipped: ${missing}` : ""
   });
   afterAll(() => device?.close());
 
-  /** The buffers of a launch of the feed-forward whose result the head takes. */
-  function chainBuffers() {
-    const { batch, k } = model.softmax("quantized").plan;
-    const { inputs, outputs, k: groups } = model.ffn("ffn").plan;
-    return {
-      x: device.allocate("f32", batch * inputs),
-      output: device.allocate("f32", batch * outputs),
-      groups: device.allocate("u32", batch * groups),
-      indices: device.allocate("u32", batch * k),
-      values: device.allocate("f32", batch * k),
-    };
-  }
-  type ChainBuffers = ReturnType<typeof chainBuffers>;
-
-  const encodeChain = (stream: CudaStream, { x, output, groups, indices, values }: ChainBuffers) => {
-    model.ffn("ffn").encode(stream, { x, output, groups });
-    model.softmax("quantized").encode(stream, { x: output, indices, values });
-  };
-
-  const destroyAll = (buffers: object) => {
-    for (const buffer of Object.values(buffers) as CudaBuffer[]) buffer.destroy();
-  };
-
-  /** What the chain has to give: one layer after the other, through the host. */
-  async function expectedOf(x: Float32Array) {
-    const { output } = await model.ffn("ffn").run(x);
-    return model.softmax("quantized").run(output);
-  }
-
-  const resultOf = async ({ indices, values }: ChainBuffers) => ({
-    indices: await indices.read(),
-    values: await values.read(),
-  });
-
   test("layers chain on one stream, and nothing is done before somebody waits", async () => {
-    const buffers = chainBuffers();
-    await buffers.x.write(trial.x);
-    const untouched = await resultOf(buffers);
+    const chain = makeChain(device, model);
+    await chain.x.write(trial.x);
+    const untouched = await chain.read();
     const stream = device.createStream();
     // The card does nothing for so long; only the event loop goes on.
     vi.stubEnv("HIREC_CUDA_ON_CPU_DELAY_MS", "60");
-    encodeChain(stream, buffers);
+    chain.encode(stream);
     let turns = 0;
     const counter = setInterval(() => turns++, 5);
     await stream.finished();
     clearInterval(counter);
     expect(turns).toBeGreaterThan(3);
     vi.unstubAllEnvs();
-    const found = await resultOf(buffers);
-    expect(found).toEqual(await expectedOf(trial.x));
+    const found = await chain.read();
+    expect(found).toEqual(await chain.expected(trial.x));
     expect(untouched).not.toEqual(found);
     stream.destroy();
-    destroyAll(buffers);
+    chain.destroy();
   });
 
   test("a captured chain is launched again and again, and gives the same bits", async () => {
-    const buffers = chainBuffers();
-    const graph = device.capture((stream) => encodeChain(stream, buffers));
+    const chain = makeChain(device, model);
+    const graph = device.capture((stream) => chain.encode(stream));
     const stream = device.createStream();
     const other = trial.x.map((value) => -value);
     for (const x of [trial.x, other, trial.x]) {
-      await buffers.x.write(x);
+      await chain.x.write(x);
       graph.launch(stream);
       await stream.finished();
-      expect(await resultOf(buffers)).toEqual(await expectedOf(x));
+      expect(await chain.read()).toEqual(await chain.expected(x));
     }
     graph.destroy();
     stream.destroy();
-    destroyAll(buffers);
+    chain.destroy();
   });
 
   test("capturing runs nothing, and ends whatever the work does", async () => {
-    const buffers = chainBuffers();
-    const before = await resultOf(buffers);
-    const graph = device.capture((stream) => encodeChain(stream, buffers));
+    const chain = makeChain(device, model);
+    const before = await chain.read();
+    const graph = device.capture((stream) => chain.encode(stream));
     await device.stream.finished();
-    expect(await resultOf(buffers)).toEqual(before);
+    expect(await chain.read()).toEqual(before);
     graph.destroy();
     const stop = new Error("stop");
     expect(() =>
       device.capture((stream) => {
-        encodeChain(stream, buffers);
+        chain.encode(stream);
         throw stop;
       }),
     ).toThrow(stop);
-    expect(() => device.capture(async (stream) => encodeChain(stream, buffers))).toThrow(/HIRE-RUN-004.*asynchronous/);
+    expect(() => device.capture(async (stream) => chain.encode(stream))).toThrow(/HIRE-RUN-004.*asynchronous/);
     const allocating = () => device.capture(() => void device.allocate("f32", 4));
     expect(allocating).toThrow(/HIRE-RUN-004: .*while allocating memory: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED/);
     expect(await model.softmax("quantized").run(trial.x)).toEqual(trial.expected.quantized);
-    destroyAll(buffers);
+    chain.destroy();
   });
 
   test("kernels work on the caller's own pointers and streams", async () => {
@@ -184,18 +149,18 @@ describe.skipIf(missing)(`CUDA from Node${missing ? `, skipped: ${missing}` : ""
 
   test("events measure what lies between them", async () => {
     const [start, end] = [device.createEvent(), device.createEvent()];
-    const buffers = chainBuffers();
-    await buffers.x.write(trial.x);
+    const chain = makeChain(device, model);
+    await chain.x.write(trial.x);
     const stream = device.createStream();
     start.record(stream);
-    encodeChain(stream, buffers);
+    chain.encode(stream);
     end.record(stream);
     await end.finished();
     expect(end.since(start)).toBeGreaterThan(0);
     start.destroy();
     end.destroy();
     stream.destroy();
-    destroyAll(buffers);
+    chain.destroy();
   });
 
   test("doctor's trial runs there and says where", async () => {
