@@ -86,7 +86,10 @@ const TARGETS = {
     name: "WebGPU",
     fix: "Compile for a profile that the device supports, or request the device with the adapter's limits and features",
   },
-  cuda: { name: "CUDA", fix: "Compile for a profile that the card supports (--target cuda, without --profile)" },
+  cuda: {
+    name: "CUDA",
+    fix: "Compile for a profile that the card supports (--target cuda, without --profile); cards before sm_80 run on --device webgpu",
+  },
 } as const;
 
 /**
