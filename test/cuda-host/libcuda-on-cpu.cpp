@@ -7,7 +7,7 @@
 //   HIREC_CUDA_ON_CPU_DEVICES     devices, 1 without it
 //   HIREC_CUDA_ON_CPU_CAPABILITY  compute capability of each, "9.0" without it
 //   HIREC_CUDA_ON_CPU_MEMORY      bytes of each, 1 GiB without it
-//   HIREC_CUDA_ON_CPU_DELAY_MS    how long after its recording an event may pass at the earliest, 0 without it
+//   HIREC_CUDA_ON_CPU_DELAY_MS    how long work takes at least, 0 without it
 //
 // With -DCUDA_H the definitions are compiled against NVIDIA's own header, so that the compiler compares signatures.
 
@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -100,6 +101,8 @@ struct Event {
 
 struct Stream {
   std::vector<Work> waiting;
+  /** When what waits is done at the earliest. */
+  Clock::time_point due;
   bool capturing = false;
   bool invalidated = false;
   std::vector<Work> captured;
@@ -148,6 +151,10 @@ unsigned long long number_from(const char* name, unsigned long long otherwise) {
 
 int device_count() { return static_cast<int>(number_from("HIREC_CUDA_ON_CPU_DEVICES", 1)); }
 std::size_t memory_bytes() { return number_from("HIREC_CUDA_ON_CPU_MEMORY", 1ull << 30); }
+
+Clock::time_point later() {
+  return Clock::now() + std::chrono::milliseconds(number_from("HIREC_CUDA_ON_CPU_DELAY_MS", 0));
+}
 
 /** Compute capability, 90 for 9.0. */
 int capability() {
@@ -218,6 +225,7 @@ Code enqueue(CUstream handle, bool can_be_recorded, Work work) {
   if (const Code code = usable()) return code;
   Stream* const stream = streams.find(handle);
   if (stream == nullptr) return INVALID_HANDLE;
+  stream->due = later();
   if (!stream->capturing) stream->waiting.push_back(std::move(work));
   else if (can_be_recorded) stream->captured.push_back(std::move(work));
   else return unsafe();
@@ -426,9 +434,16 @@ CUresult CUDAAPI cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::siz
   RETURN(enqueue(stream, false, [=] { std::memcpy(reinterpret_cast<void*>(to), staged->data(), bytes); }));
 }
 
-CUresult CUDAAPI cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
+CUresult CUDAAPI cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream handle) {
+  TRY(unsafe());
   REFUSE_IF(allocation_of(from, bytes) == nullptr, INVALID_VALUE);
-  RETURN(enqueue(stream, false, [=] { std::memcpy(to, reinterpret_cast<const void*>(from), bytes); }));
+  Stream* const stream = streams.find(handle);
+  REFUSE_IF(stream == nullptr, INVALID_HANDLE);
+  // To pageable memory the call returns when the copy is done, and holds the thread until the stream is there.
+  if (!stream->waiting.empty()) std::this_thread::sleep_until(stream->due);
+  run(stream->waiting);
+  std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
+  RETURN(broken);
 }
 
 CUresult CUDAAPI cuMemsetD8Async(CUdeviceptr to, unsigned char byte, std::size_t bytes, CUstream stream) {
@@ -521,7 +536,7 @@ CUresult CUDAAPI cuEventRecord(CUevent handle, CUstream stream) {
   }));
   event->recorded = true;
   event->passed = false;
-  event->due = Clock::now() + std::chrono::milliseconds(number_from("HIREC_CUDA_ON_CPU_DELAY_MS", 0));
+  event->due = later();
   RETURN(SUCCESS);
 }
 
