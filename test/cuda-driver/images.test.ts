@@ -1,6 +1,6 @@
 // Where kernel images come from: compiled ahead, NVRTC, nvcc; and what is said where none of them serves.
 
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -153,6 +153,10 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       const again = await compileFatbins(folder, { ...compiled, files: changed });
       expect(again.compiled).toEqual([kernel().file.replace(".cu", ".fatbin")]);
       expect(again.unchanged).toHaveLength(count - 1);
+
+      // An image that is not the one of the list is made again.
+      await appendFile(join(folder, kernel().file.replace(".cu", ".fatbin")), "more");
+      expect((await compileFatbins(folder, { ...compiled, files: changed })).compiled).toEqual(again.compiled);
 
       // They are no part of what a spec compiles to.
       const folderOf = { ...(await compareFolder(folder, compiled.files)), unchanged: [] };

@@ -2,6 +2,8 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { requestCudaDevice } from "../../runtime/cuda/device.ts";
+import { CudaCallError } from "../../runtime/cuda/driver.ts";
+import { loadCudaDriver } from "../../runtime/cuda/libcuda.ts";
 import type { CudaMemory } from "../../runtime/cuda/memory.ts";
 import { type CompiledCuda, loadCudaModel } from "../../runtime/cuda/model.ts";
 import type { SoftmaxMemory } from "../../runtime/cuda/softmax.ts";
@@ -107,6 +109,19 @@ describe.skipIf(missing)(`refusals of CUDA devices${missing ? `, skipped: ${miss
         /^A buffer of 26 u32 needs 104 bytes/,
       );
       model.destroy();
+    });
+
+    test("for what the driver itself allocates", async () => {
+      const driver = await loadCudaDriver();
+      const loadModule = () => {
+        throw new CudaCallError("cuModuleLoadData", 2, "CUDA_ERROR_OUT_OF_MEMORY");
+      };
+      const full = await requestCudaDevice({ driver: { ...driver, loadModule } });
+      expect(await refusal(() => loadCudaModel(full, trial.compiled, trial.weights))).toMatchObject({
+        code: "HIRE-RUN-013",
+        message: expect.stringMatching(/^The device ran out of memory while loading kernel \w+$/),
+      });
+      full.close();
     });
 
     test("a second layer that does not fit frees the first", async () => {

@@ -507,6 +507,7 @@ CUresult CUDAAPI cuStreamDestroy_v2(CUstream stream) {
   TRY(usable());
   Stream* const found = streams.find(stream);
   REFUSE_IF(found == nullptr, INVALID_HANDLE);
+  REFUSE_IF(found->capturing, CAPTURE_UNSUPPORTED);
   run(found->waiting);
   streams.remove(stream);
   RETURN(SUCCESS);
