@@ -92,7 +92,7 @@ export interface CardOnCpu {
 export async function buildCard(): Promise<CardOnCpu> {
   const text = (file: string) => readFileSync(join(here, file), "utf8");
   const library = (of: readonly string[], flags: readonly string[]) =>
-    cached([...of.map(text), ...parts, ...flags], ".so", (out) =>
+    cached([...of.map(text), text("driver-on-cpu.h"), ...parts, ...flags], ".so", (out) =>
       execute("g++", [
         "-std=c++20",
         ...FLAGS.slice(1),
