@@ -15,6 +15,7 @@ export default defineConfig({
       { find: /^hirec\/compiler$/, replacement: source("compiler/index.ts") },
       { find: /^hirec\/testing$/, replacement: source("compiler/testing.ts") },
       { find: /^hirec\/runtime$/, replacement: source("runtime/index.ts") },
+      { find: /^hirec\/runtime\/cuda$/, replacement: source("runtime/cuda/index.ts") },
       { find: /^hirec\/runtime\/node$/, replacement: source("runtime/node/index.ts") },
     ],
   },

@@ -4,13 +4,15 @@
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
 export { maskBits, type SoftmaxInputs } from "./inputs.ts";
 export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
+export type { FloatSoftmaxResult as GpuSoftmaxResult } from "./layer-data.ts";
+export type { CompiledSources, LoadOptions } from "./model.ts";
 export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
 export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
-export { type CompiledSources, type GpuLayer, type GpuModel, type LoadOptions, loadModel } from "./webgpu/model.ts";
-export type { GpuSoftmax, GpuSoftmaxResult, SoftmaxBuffers } from "./webgpu/softmax.ts";
+export { type GpuLayer, type GpuModel, loadModel } from "./webgpu/model.ts";
+export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
 export {
   type BufferOf,
   type CompiledParts,

@@ -1,11 +1,15 @@
 // MODULE on the command line: a compiled folder, or a spec that is compiled in memory.
 
 import { stat } from "node:fs/promises";
+import type { CompiledCuda } from "../../runtime/cuda/model.ts";
 import { readCompiledFolder } from "../../runtime/node/compiled-folder.ts";
-import type { CompiledSources } from "../../runtime/webgpu/model.ts";
+import type { Target } from "../../runtime/plan.ts";
 
-/** @throws HireError of the families HIRE-SPEC and HIRE-PLAN. */
-export async function openModule(path: string): Promise<CompiledSources> {
+/**
+ * @param targets what a spec is compiled to; a folder has what it has.
+ * @throws HireError of the families HIRE-SPEC and HIRE-PLAN.
+ */
+export async function openModule(path: string, targets?: readonly Target[]): Promise<CompiledCuda> {
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
@@ -13,6 +17,6 @@ export async function openModule(path: string): Promise<CompiledSources> {
   if (isFolder) return readCompiledFolder(path);
   // Loading the compiler takes most of a second, and a compiled folder does not need it.
   const { compile } = await import("../index.ts");
-  const { plan, files } = await compile(path);
+  const { plan, files } = await compile(path, targets && { targets });
   return { plan, sources: Object.fromEntries(files) };
 }

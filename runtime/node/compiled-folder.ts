@@ -1,15 +1,16 @@
-// A compiled model as `hirec compile` writes it: a folder with plan.json and the kernels' sources.
+// A compiled model as `hirec compile` writes it: a folder with plan.json, the kernels' sources, and maybe images of them.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { imagesOf } from "../cuda/compiled-images.ts";
+import type { CompiledCuda } from "../cuda/model.ts";
 import { HireError, reasonOf } from "../errors.ts";
 import { asPlan } from "../plan.ts";
-import type { CompiledSources } from "../webgpu/model.ts";
 
 /**
  * @throws HireError HIRE-PLAN-005 for a plan of another version, HIRE-PLAN-008 when a file is missing or is no plan.
  */
-export async function readCompiledFolder(folder: string): Promise<CompiledSources> {
+export async function readCompiledFolder(folder: string): Promise<CompiledCuda> {
   const path = join(folder, "plan.json");
   const text = await readText(path);
   let json: unknown;
@@ -23,7 +24,7 @@ export async function readCompiledFolder(folder: string): Promise<CompiledSource
     Object.values(layers).flatMap(({ kernels }) => kernels.map(({ file }) => file)),
   );
   const sources = await Promise.all(files.map(async (file) => [file, await readText(join(folder, file))] as const));
-  return { plan, sources: Object.fromEntries(sources) };
+  return { plan, sources: Object.fromEntries(sources), images: imagesOf(folder) };
 }
 
 async function readText(path: string): Promise<string> {

@@ -1,12 +1,8 @@
 // Running a compiled model on tensors from a file, into a file.
 
-import type { SoftmaxInputs } from "../inputs.ts";
-import type { LayerResult } from "../layer.ts";
+import type { CompiledCuda } from "../cuda/model.ts";
 import type { LayerPlan } from "../plan.ts";
-import { createReference } from "../reference/layer.ts";
-import { type CompiledSources, loadModel, requireLayer } from "../webgpu/model.ts";
-import { type DeviceChoice, requestNodeDevice } from "./device.ts";
-import { openPack } from "./pack-file.ts";
+import { openLayers, type RunDevice, type RunnableLayer } from "./open-layers.ts";
 import { type LayerInputs, readInputs } from "./run-inputs.ts";
 import { openSafetensors, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
 import { refuseToReplace } from "./write-whole.ts";
@@ -17,7 +13,7 @@ export interface RunOptions {
   readonly output: string;
   /** Runs only this layer; otherwise every layer whose input the file holds. */
   readonly layer?: string;
-  readonly device: DeviceChoice | "reference";
+  readonly device: RunDevice;
   readonly profile?: string;
   /** Called while running: tokens done out of all tokens of all layers. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -36,18 +32,13 @@ export interface RunSummary {
   }[];
 }
 
-/** A layer of any kind on any device; `x` is `[tokens, inputs]`. */
-interface RunnableLayer {
-  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<LayerResult>;
-}
-
 /**
  * Reads what the layers take (`readInputs`); writes of an output head `<layer>.indices` U32 and `<layer>.values` F32
  * `[tokens, k]`, and where it has them `<layer>.certified` U8, `<layer>.lse` F32 and `<layer>.sampled` U32 `[tokens]`; of a
  * feed-forward `<layer>.output` F32 `[tokens, outputs]` and `<layer>.groups` U32 `[tokens, k]`.
  * @throws HireError of the families HIRE-PACK and HIRE-RUN; no output is left behind then.
  */
-export async function runFile(compiled: CompiledSources, options: RunOptions): Promise<RunSummary> {
+export async function runFile(compiled: CompiledCuda, options: RunOptions): Promise<RunSummary> {
   const { plan } = compiled;
   await refuseToReplace(options.output, [options.input, options.pack], "HIRE-RUN-009");
   const input = await openSafetensors(options.input);
@@ -115,30 +106,6 @@ async function runInParts(
     onPart(last - first);
   }
   return whole;
-}
-
-async function openLayers({ plan, sources }: CompiledSources, names: readonly string[], options: RunOptions) {
-  const pack = await openPack(options.pack, plan);
-  try {
-    if (options.device === "reference") {
-      const layers: Record<string, RunnableLayer> = {};
-      for (const name of names) layers[name] = await createReference(name, requireLayer(plan, name), pack.weights);
-      return { layers, close: () => {}, device: "float64 on the CPU", kind: "reference" as const };
-    }
-    const { device, description, kind, close } = await requestNodeDevice(options.device);
-    try {
-      const { layers, profile } = await loadModel(device, { plan, sources }, pack.weights, {
-        layers: names,
-        ...(options.profile !== undefined && { profile: options.profile }),
-      });
-      return { layers, close, device: description, kind, profile };
-    } catch (thrown) {
-      close();
-      throw thrown;
-    }
-  } finally {
-    await pack.close();
-  }
 }
 
 const DTYPES = { Float32Array: "F32", Uint32Array: "U32", Uint8Array: "U8" } as const;

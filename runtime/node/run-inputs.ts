@@ -2,8 +2,8 @@
 
 import { HireError } from "../errors.ts";
 import type { SoftmaxInputs } from "../inputs.ts";
+import { requireLayer } from "../model.ts";
 import type { LayerPlan, Plan } from "../plan.ts";
-import { requireLayer } from "../webgpu/model.ts";
 import type { SafetensorsFile } from "./safetensors-file.ts";
 
 export interface LayerInputs extends SoftmaxInputs {

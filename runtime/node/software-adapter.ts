@@ -4,10 +4,11 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { HireError, reasonOf } from "../errors.ts";
+import { cacheFolders } from "./cache-folder.ts";
 
 const PACKAGE = "@sparticuz/chromium";
 const LOADER = "libvulkan.so.1";
@@ -44,10 +45,8 @@ export async function loadVulkan(path = LOADER): Promise<boolean> {
 /** Unpacks the driver once per version of the package, into the user's cache folder. */
 async function unpack(): Promise<string> {
   const { archive, version } = await findArchive();
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "hirec");
   const reasons: string[] = [];
-  // A home folder that cannot be written is no reason to fail; the temporary folder comes next.
-  for (const parent of [cache, join(tmpdir(), "hirec")]) {
+  for (const parent of cacheFolders()) {
     const folder = join(parent, `swiftshader-${version}`);
     if (FILES.every((file) => existsSync(join(folder, file)))) return folder;
     try {

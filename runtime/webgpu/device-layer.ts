@@ -1,14 +1,14 @@
 // What every layer does on a WebGPU device, whatever it computes: kernels compiled, weights uploaded, launches encoded on
 // the caller's buffers, and tokens run in batches.
 
+import { batchOf } from "../batches.ts";
 import { HireError } from "../errors.ts";
 import { readWeights, tokenCount, type WeightSource } from "../layer.ts";
+import type { LayerInputs, LayerOutputs } from "../layer-data.ts";
 import type { BufferPlan, LayerPlan, LayerProgram } from "../plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
 import { createGuard, type Guard } from "./guard.ts";
 import { type CompiledKernel, compileKernel } from "./program.ts";
-
-export type LayerInputs = { readonly x: Float32Array } & Readonly<Record<string, Float32Array | Uint32Array>>;
 
 /** The caller's buffers of one launch, by the names that the plan gives them. */
 export type ExternalBuffers = Readonly<Record<string, GPUBuffer>>;
@@ -18,11 +18,8 @@ export interface DeviceLayer {
   encode(encoder: GPUCommandEncoder, external: ExternalBuffers): void;
   /**
    * Runs any number of tokens, `batch` per launch, and reads back what the layer returns.
-   * @param inputs by name: `x` `[tokens, inputs]`, others with so many words per token, or as they are where all tokens
-   * share them.
-   * @returns the bytes of every output by name, token by token.
    */
-  run(inputs: LayerInputs): Promise<Readonly<Record<string, ArrayBuffer>>>;
+  run(inputs: LayerInputs): Promise<LayerOutputs>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -126,7 +123,7 @@ async function runBatches(
   { buffers: planned }: LayerProgram,
   encode: DeviceLayer["encode"],
   inputs: LayerInputs,
-): Promise<Record<string, ArrayBuffer>> {
+): Promise<LayerOutputs> {
   const { batch } = plan;
   const tokens = tokenCount(name, plan, inputs.x);
   const launches = Math.ceil(tokens / batch);
@@ -171,28 +168,6 @@ async function runBatches(
   } finally {
     for (const buffer of temporary) buffer.destroy();
   }
-}
-
-/**
- * What one launch gets of the values of all tokens. The last launch may have fewer tokens; the rest of its batch repeats the
- * last one, and those results are dropped. Zeros would tie in every row, which is no token to certify, and a fallback
- * would recompute them.
- */
-function batchOf<Values extends Float32Array | Uint32Array>(
-  values: Values,
-  tokens: number,
-  launch: number,
-  batch: number,
-): Values {
-  const each = values.length / tokens;
-  if ((launch + 1) * batch <= tokens)
-    return values.subarray(launch * batch * each, (launch + 1) * batch * each) as Values;
-  const part = new (values.constructor as new (length: number) => Values)(batch * each);
-  for (let place = 0; place < batch; place++) {
-    const token = Math.min(launch * batch + place, tokens - 1);
-    part.set(values.subarray(token * each, (token + 1) * each), place * each);
-  }
-  return part;
 }
 
 function checkExternal(layer: string, { name, role, bytes }: BufferPlan, external: ExternalBuffers): void {

@@ -1,6 +1,7 @@
 // A feed-forward layer on a WebGPU device.
 
-import type { FfnResult, WeightSource } from "../layer.ts";
+import type { WeightSource } from "../layer.ts";
+import { type FloatFfnResult, ffnResult } from "../layer-data.ts";
 import type { FfnPlan, LayerProgram } from "../plan.ts";
 import { createDeviceLayer } from "./device-layer.ts";
 
@@ -27,7 +28,7 @@ export interface GpuFfn {
    * @param x `[tokens, inputs]`.
    * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
    */
-  run(x: Float32Array): Promise<FfnResult & { readonly output: Float32Array }>;
+  run(x: Float32Array): Promise<FloatFfnResult>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -46,10 +47,7 @@ export async function createGpuFfn(
     kind: plan.kind,
     plan,
     encode: (encoder, { x, output, groups }) => encode(encoder, { x, output, groups }),
-    run: async (x) => {
-      const { output, groups } = await run({ x });
-      return { output: new Float32Array(output!), groups: new Uint32Array(groups!) };
-    },
+    run: async (x) => ffnResult(await run({ x })),
     destroy,
   };
 }

@@ -1,6 +1,7 @@
 // The program of a plan that fits a device, and its kernels as pipelines.
 
 import { HireError, onOneLine, reasonOf } from "../errors.ts";
+import { pickProgramOf } from "../model.ts";
 import type { KernelPlan, Plan, WgslProgram } from "../plan.ts";
 import { STAGE_COMPUTE } from "./constants.ts";
 
@@ -10,23 +11,7 @@ import { STAGE_COMPUTE } from "./constants.ts";
  * @throws HireError HIRE-RUN-006 when there is none, naming what the device lacks.
  */
 export function pickProgram(plan: Plan, device: GPUDevice, profile?: string): WgslProgram {
-  const lacking: string[] = [];
-  const programs = plan.programs.filter(({ target }) => target === "wgsl") as readonly WgslProgram[];
-  for (const program of programs) {
-    if (profile !== undefined && program.profile !== profile) continue;
-    const missing = missingOn(device, program);
-    if (missing.length === 0) return program;
-    lacking.push(`${program.profile} needs ${missing.join(" and ")}`);
-  }
-  const offered = (programs.length > 0 ? programs : plan.programs).map((program) => program.profile).join(", ");
-  throw new HireError({
-    code: "HIRE-RUN-006",
-    message:
-      lacking.length > 0
-        ? `The device cannot run "${plan.model}": ${lacking.join("; ")}`
-        : `"${plan.model}" was not compiled for ${programs.length === 0 ? "WebGPU" : `profile "${profile}"`}, but for: ${offered}`,
-    fix: "Compile for a profile that the device supports, or request the device with the adapter's limits and features",
-  });
+  return pickProgramOf(plan, "wgsl", (program) => missingOn(device, program), profile);
 }
 
 function missingOn(device: GPUDevice, { features, limits }: WgslProgram): string[] {

@@ -1,7 +1,8 @@
 // A softmax layer on a WebGPU device.
 
-import { checkInputs, maskBits, type SoftmaxInputs } from "../inputs.ts";
-import { type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
+import type { SoftmaxInputs } from "../inputs.ts";
+import type { WeightSource } from "../layer.ts";
+import { type FloatSoftmaxResult, softmaxInputs, softmaxResult } from "../layer-data.ts";
 import type { LayerProgram, SoftmaxPlan } from "../plan.ts";
 import { createDeviceLayer } from "./device-layer.ts";
 
@@ -25,11 +26,6 @@ export interface SoftmaxBuffers {
   readonly sampled?: GPUBuffer;
 }
 
-export interface GpuSoftmaxResult extends SoftmaxResult {
-  readonly values: Float32Array;
-  readonly lse?: Float32Array;
-}
-
 export interface GpuSoftmax {
   readonly kind: "softmax";
   readonly plan: SoftmaxPlan;
@@ -43,7 +39,7 @@ export interface GpuSoftmax {
    * @param x `[tokens, inputs]`.
    * @throws HireError HIRE-RUN-002 (input), -004 (the device refused a command), -005 (the device was lost).
    */
-  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<GpuSoftmaxResult>;
+  run(x: Float32Array, inputs?: SoftmaxInputs): Promise<FloatSoftmaxResult>;
   /** Frees every buffer that the layer owns. */
   destroy(): void;
 }
@@ -62,21 +58,7 @@ export async function createGpuSoftmax(
     kind: plan.kind,
     plan,
     encode: (encoder, buffers) => encode(encoder, { ...buffers }),
-    run: async (x, inputs = {}) => {
-      checkInputs(name, plan, tokenCount(name, plan, x), inputs);
-      const { indices, values, certified, lse, sampled } = await run({
-        x,
-        ...(plan.mask && { mask: maskBits(plan.rows, inputs.mask) }),
-        ...(inputs.uniforms && { uniforms: inputs.uniforms }),
-      });
-      return {
-        indices: new Uint32Array(indices!),
-        values: new Float32Array(values!),
-        ...(certified && { certified: Uint8Array.from(new Uint32Array(certified)) }),
-        ...(lse && { lse: new Float32Array(lse) }),
-        ...(sampled && { sampled: new Uint32Array(sampled) }),
-      };
-    },
+    run: async (x, inputs = {}) => softmaxResult(await run(softmaxInputs(name, plan, x, inputs))),
     destroy,
   };
 }

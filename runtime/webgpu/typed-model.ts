@@ -4,13 +4,15 @@
 import { HireError } from "../errors.ts";
 import type { SoftmaxInputs } from "../inputs.ts";
 import type { FfnResult, WeightSource } from "../layer.ts";
+import type { FloatSoftmaxResult } from "../layer-data.ts";
+import { requireLayer } from "../model.ts";
 import { readPack } from "../pack/read-pack.ts";
 import { asPlan, type BufferPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import type { FfnBuffers, GpuFfn } from "./ffn.ts";
-import { loadModel, requireLayer } from "./model.ts";
+import { loadModel } from "./model.ts";
 import { pickProgram } from "./program.ts";
-import type { GpuSoftmax, GpuSoftmaxResult, SoftmaxBuffers } from "./softmax.ts";
+import type { GpuSoftmax, SoftmaxBuffers } from "./softmax.ts";
 
 /** What the types know of a softmax layer; what it does without is absent. */
 export interface SoftmaxShape
@@ -53,7 +55,7 @@ export type TypedBuffers<Shape extends SoftmaxShape> = Pick<SoftmaxBuffers, "x" 
   Where<Shape, Sampled, { readonly sampled: BufferOf<"u32", readonly [Shape["batch"]]> }>;
 
 /** The best rows of each token, as `[tokens, k]`, and what else the layer gives for each, as `[tokens]`. */
-export type TypedResult<Shape extends SoftmaxShape> = Pick<GpuSoftmaxResult, "indices" | "values"> & {
+export type TypedResult<Shape extends SoftmaxShape> = Pick<FloatSoftmaxResult, "indices" | "values"> & {
   readonly tokens: number;
   readonly k: Shape["k"];
 } & Where<Shape, Certified, { readonly certified: Uint8Array }> &

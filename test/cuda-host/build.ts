@@ -18,7 +18,9 @@ const BUILDERS = 2;
 const PROGRAMS_PER_RUN = 24;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const parts = ["cuda-on-cpu.h", "cuda-on-cpu.cpp"].map((file) => readFileSync(join(here, file), "utf8"));
+const parts = ["cuda-on-cpu.h", "fibers.h", "fibers.cpp", "run-job.cpp"].map((file) =>
+  readFileSync(join(here, file), "utf8"),
+);
 
 /**
  * What finds mistakes: `poison` fills shared memory with garbage and surrounds buffers with canaries, `sanitize` watches
@@ -114,7 +116,8 @@ async function build(programs: readonly Program[], watch: Watch): Promise<void> 
     const runner = join(folder, `${hashOf([...parts, ...flags])}.o`);
     if (!(await exists(runner))) {
       const object = join(aside, "runner.o");
-      await execute("g++", [...flags, ...WARNINGS, "-c", join(here, "cuda-on-cpu.cpp"), "-o", object]);
+      const sources = ["fibers.cpp", "run-job.cpp"].map((file) => join(here, file));
+      await execute("g++", [...flags, ...WARNINGS, "-r", ...sources, "-o", object]);
       await rename(object, runner);
     }
     const [source, file] = [join(aside, "programs.cpp"), join(aside, "programs")];
@@ -127,6 +130,42 @@ async function build(programs: readonly Program[], watch: Watch): Promise<void> 
   } finally {
     await rm(aside, { recursive: true });
   }
+}
+
+/** A CUDA driver and its compilers without a GPU; see libcuda-on-cpu.cpp, nvrtc-on-cpu.cpp and nvcc-on-cpu.sh. */
+export interface CardOnCpu {
+  readonly libcuda: string;
+  readonly libnvrtc: string;
+  readonly nvcc: string;
+  /** For images, which serve all tests that compile the same source. */
+  readonly cache: string;
+}
+
+export async function buildCard(): Promise<CardOnCpu> {
+  const text = (file: string) => readFileSync(join(here, file), "utf8");
+  const library = async (of: readonly string[], flags: readonly string[]): Promise<string> => {
+    const all = ["-std=c++20", ...FLAGS.slice(1), "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", ...flags];
+    const path = join(folder, `${hashOf([...of.map(text), text("driver-on-cpu.h"), ...parts, ...all])}.so`);
+    if (await exists(path)) return path;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const aside = await mkdtemp(join(folder, "building-"));
+    try {
+      await execute("g++", [...all, "-o", join(aside, "out"), ...of.map((file) => join(here, file)), "-ldl"]);
+      await rename(join(aside, "out"), path);
+    } finally {
+      await rm(aside, { recursive: true });
+    }
+    return path;
+  };
+  const nvcc = join(here, "nvcc-on-cpu.sh");
+  // By this name images find the driver that has loaded them, whatever its file is called.
+  const soname = "-Wl,-soname,libcuda-on-cpu.so";
+  return {
+    libcuda: await library(["libcuda-on-cpu.cpp", "fibers.cpp"], [soname]),
+    libnvrtc: await library(["nvrtc-on-cpu.cpp"], []),
+    nvcc,
+    cache: join(folder, `images-${hashOf([...parts, text("nvcc-on-cpu.sh")])}`),
+  };
 }
 
 function sourceOf(programs: readonly Program[]): string {
@@ -142,6 +181,8 @@ function sourceOf(programs: readonly Program[]): string {
     ...programs.map(
       ({ kernels }, i) => `static const on_cpu::Kernel program_${i}[] = {${kernels.map(entry).join(", ")}};`,
     ),
+    // A constant is seen by other files only where it was declared so.
+    "extern const on_cpu::Program cuda_programs[];",
     "const on_cpu::Program cuda_programs[] = {",
     ...programs.map(({ name, kernels }, i) => `  {"${name}", program_${i}, ${kernels.length}},`),
     "  {nullptr, nullptr, 0},",
@@ -162,7 +203,7 @@ namespace kernel_${number} {
 #line 1 "${name}.cu"
 ${source}
 static const on_cpu::Kernel entry = {
-  "${name}", [](void* const* buffers) { on_cpu::call_with(${name}, buffers); }, __start_${section}, __stop_${section},
+  "${name}", on_cpu::parameters_of(${name}), [](void* const* buffers) { on_cpu::call_with(${name}, buffers); }, __start_${section}, __stop_${section},
 };
 }
 #undef ${name}

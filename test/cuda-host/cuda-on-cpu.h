@@ -1,5 +1,5 @@
 // The CUDA that the emitted kernels use, for g++: included before a kernel's source, which is compiled as it is.
-// cuda-on-cpu.cpp runs it, one fiber per thread.
+// fibers.cpp runs it, one fiber per thread.
 
 #pragma once
 
@@ -51,11 +51,17 @@ std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate);
 
 struct Kernel {
   const char* name;
+  unsigned int parameters;
   void (*call)(void* const* buffers);
   /** From where on its shared memory lies, and what lies behind it; null where it has none. */
   char* shared;
   char* shared_end;
 };
+
+template <typename... Parameters>
+constexpr unsigned int parameters_of(void (*)(Parameters...)) {
+  return sizeof...(Parameters);
+}
 
 struct Program {
   const char* name;
@@ -88,9 +94,6 @@ Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
 }
 
 } // namespace on_cpu
-
-/** The programs of the file, of which the last is named null; generated. */
-extern const on_cpu::Program cuda_programs[];
 
 #define threadIdx (on_cpu::place.thread)
 #define blockIdx (on_cpu::place.block)

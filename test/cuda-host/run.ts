@@ -11,7 +11,7 @@ import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
 import type { SoftmaxInputs } from "../../runtime/inputs.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
-import type { BufferPlan, FfnPlan, LayerPlan, LayerProgram, SoftmaxPlan } from "../../runtime/plan.ts";
+import type { BufferPlan, FfnPlan, LayerPlan, LayerProgram, Plan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { LAYER, packed } from "../cases/compile-case.ts";
 import { compileFfn } from "../cases/compile-ffn.ts";
 import type { FfnCase, FfnData } from "../cases/ffn-case.ts";
@@ -31,6 +31,8 @@ export const SMALL_CUDA: CudaProfile = {
 };
 
 export interface CudaLayer {
+  readonly plan: Plan;
+  readonly sources: Readonly<Record<string, string>>;
   readonly layer: LayerPlan;
   readonly program: LayerProgram;
   /** In launch order. */
@@ -53,11 +55,11 @@ export interface CudaFfn extends CudaLayer {
 export function compileFfnForCuda(ffnCase: FfnCase, profile: CudaProfile): CudaFfn {
   const { plan, sources, layer, data, weights } = compileFfn(ffnCase, [profile]);
   const program = plan.programs[0]!.layers[LAYER]!;
-  return { layer, program, kernels: sourcesOf(program, (file) => sources[file]!), data, weights };
+  return { plan, sources, layer, program, kernels: sourcesOf(program, sources), data, weights };
 }
 
-function sourcesOf({ kernels }: LayerProgram, text: (file: string) => string): NamedSource[] {
-  return kernels.map(({ name, file }) => ({ name, source: text(file) }));
+function sourcesOf({ kernels }: LayerProgram, sources: Readonly<Record<string, string>>): NamedSource[] {
+  return kernels.map(({ name, file }) => ({ name, source: sources[file]! }));
 }
 
 export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): CudaCase {
@@ -66,8 +68,8 @@ export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): 
   const { plan, files } = emit(check({ model, sites: [] }), [profile]);
   const layer = plan.layers[LAYER] as SoftmaxPlan;
   const program = plan.programs[0]!.layers[LAYER]!;
-  const kernels = sourcesOf(program, (file) => files.get(file)!);
-  return { layer, program, kernels, ...numbersOf(softmaxCase, layer) };
+  const sources = Object.fromEntries(files);
+  return { plan, sources, layer, program, kernels: sourcesOf(program, sources), ...numbersOf(softmaxCase, layer) };
 }
 
 type Numbers = Pick<CudaCase, "data" | "weights">;

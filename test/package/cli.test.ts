@@ -294,5 +294,11 @@ describe("the command line", () => {
       state: "works",
       detail: expect.stringContaining("ran webgpu-subgroups, webgpu-default and matched the reference"),
     });
+    for (const name of ["device: CUDA", "NVRTC", "nvcc"]) {
+      const found = findings.find((finding) => finding.name === name);
+      if (found?.state !== "works") {
+        expect(found).toMatchObject({ state: "absent", fix: expect.stringContaining("nstall") });
+      }
+    }
   });
 });

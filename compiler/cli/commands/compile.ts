@@ -3,9 +3,11 @@
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
-import type { CompiledSpec, Target } from "../../index.ts";
+import type { FatbinSummary } from "../../fatbin.ts";
+import type { CompiledModel, CompiledSpec, Target } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
 import { type CompiledFolder, sameName, summarizeWrite } from "../compiled-folders.ts";
+import { showProgress } from "../progress.ts";
 import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
 
 interface Arguments extends GlobalArguments {
@@ -15,6 +17,7 @@ interface Arguments extends GlobalArguments {
   readonly profile: readonly string[] | undefined;
   readonly check?: boolean | undefined;
   readonly watch?: boolean | undefined;
+  readonly fatbin?: boolean | undefined;
 }
 
 export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -39,9 +42,15 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       // No defaults, or each would conflict with the other.
       .option("check", { describe: "Write nothing; exit 1 if the output is not up to date", type: "boolean" })
       .option("watch", { describe: "Go on, and compile again what changes", type: "boolean" })
+      .option("fatbin", {
+        describe: "Compile the CUDA sources with nvcc too, for machines without a compiler",
+        type: "boolean",
+      })
       .conflicts("watch", "check")
+      .conflicts("fatbin", ["check", "watch"])
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
       .example("$0 compile tiny-lm.hire.ts --target wgsl,cuda", "adds sources for CUDA")
+      .example("$0 compile tiny-lm.hire.ts --target cuda --fatbin", "and images of them, for cards from sm_80 on")
       .example("$0 compile tiny-lm.hire.ts --watch", "and again with every save, until Ctrl+C")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>
@@ -59,23 +68,44 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       const started = performance.now();
       const compiled = await forEachSpec(args.spec, (spec) => compile(spec, compiling));
       refuseSameName(compiled);
-      const models: CompiledFolder[] = [];
+      const models: (CompiledFolder & { readonly fatbin?: FatbinSummary })[] = [];
       for (const { plan, files } of compiled) {
         const folder = join(args.out, plan.model);
         const difference = args.check ? await compareFolder(folder, files) : await write(folder, files);
-        models.push({ model: plan.model, folder, difference });
+        const fatbin = args.fatbin ? await makeImages(folder, { plan, files }, args.json) : undefined;
+        models.push({ model: plan.model, folder, difference, ...(fatbin && { fatbin }) });
       }
       if (args.check) refuseDifferences(models, args.spec);
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       return {
-        result: { models: models.map(({ model, folder, difference }) => ({ model, folder, ...difference })) },
+        result: {
+          models: models.map(({ model, folder, difference, fatbin }) => ({
+            ...{ model, folder, ...difference },
+            ...(fatbin && { fatbin }),
+          })),
+        },
         text: models
-          .map((each) => summarize(each, args.check === true))
+          .flatMap((each) => [
+            summarize(each, args.check === true),
+            ...(each.fatbin ? [summarizeImages(each.fatbin)] : []),
+          ])
           .join("\n")
           .concat(` (${seconds} s)`),
       };
     }),
 };
+
+async function makeImages(folder: string, model: CompiledModel, quiet: boolean): Promise<FatbinSummary> {
+  const { compileFatbins } = await import("../../fatbin.ts");
+  const progress = showProgress(`compiling kernels of ${model.plan.model}`, quiet);
+  return compileFatbins(folder, model, progress.update).finally(progress.stop);
+}
+
+function summarizeImages({ compiler, compiled, unchanged, removed }: FatbinSummary): string {
+  const parts = [`${compiled.length} compiled`, `${unchanged.length} unchanged`];
+  if (removed.length > 0) parts.push(`${removed.length} removed`);
+  return `images by ${compiler}: ${parts.join(", ")}`;
+}
 
 /** `--option a,b` is `--option a --option b`. */
 function splitAtCommas<Name extends string>(given: readonly Name[] | undefined): Name[] | undefined {

@@ -2,6 +2,7 @@
 
 import type { CommandModule } from "yargs";
 import type { RunOptions, RunSummary } from "../../../runtime/node/run-file.ts";
+import type { Target } from "../../../runtime/plan.ts";
 import { openModule } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { type GlobalArguments, runCommand } from "../run-command.ts";
@@ -37,8 +38,9 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       })
       .option("layer", { describe: "Only this layer; default: all whose input the file holds", type: "string" })
       .option("device", {
-        describe: "Where to run; auto takes the GPU, else the software adapter; reference is float64 on the CPU",
-        choices: ["auto", "webgpu", "software", "reference"] as const,
+        describe:
+          "Where to run; auto takes the GPU, by CUDA where the module has kernels for it, else the software adapter; reference is float64 on the CPU",
+        choices: ["auto", "cuda", "webgpu", "software", "reference"] as const,
         default: "auto" as const,
       })
       .option("profile", { describe: "Device profile; default: the best that the device supports", type: "string" })
@@ -46,7 +48,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
   handler: (args) =>
     runCommand("run", args.json, async () => {
       const { runFile } = await import("../../../runtime/node/run-file.ts");
-      const compiled = await openModule(args.module);
+      const compiled = await openModule(args.module, TARGETS[args.device]);
       const started = performance.now();
       const progress = showProgress(`running ${compiled.plan.model}`, args.json);
       const summary = await runFile(compiled, {
@@ -66,6 +68,15 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}`,
       };
     }),
+};
+
+/** What a spec is compiled to in memory. */
+const TARGETS: Readonly<Record<RunOptions["device"], readonly Target[]>> = {
+  auto: ["wgsl", "cuda"],
+  cuda: ["cuda"],
+  webgpu: ["wgsl"],
+  software: ["wgsl"],
+  reference: ["wgsl"],
 };
 
 function describeLayer({ layer, tokens, certified }: RunSummary["layers"][number]): string {

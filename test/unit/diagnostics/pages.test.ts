@@ -34,7 +34,7 @@ test("every code of the sources has a page, and every page a code", async () => 
 });
 
 test("every code is provoked by a test", async () => {
-  const provoked = codesIn(await textsBelow("test/unit/diagnostics", "test/specs"));
+  const provoked = codesIn(await textsBelow("test/unit/diagnostics", "test/specs", "test/cuda-driver"));
   expect(codes.filter((code) => !provoked.includes(code))).toEqual([]);
 });
 

@@ -8,13 +8,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { compileModel } from "../../../compiler/index.ts";
 import { defineModel, dense, ffn, multinomial, quantized, softmax } from "../../../dsl/index.ts";
 import type { Diagnostic } from "../../../runtime/errors.ts";
+import type { LoadOptions } from "../../../runtime/model.ts";
 import { type NodeDevice, requestNullDevice } from "../../../runtime/node/device.ts";
 import { packModel } from "../../../runtime/node/pack-file.ts";
 import { type RunOptions, runFile } from "../../../runtime/node/run-file.ts";
 import { writeSafetensors } from "../../../runtime/node/safetensors-file.ts";
 import { type TensorToWrite, tensorBytes } from "../../../runtime/safetensors.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
-import { type LoadOptions, loadModel } from "../../../runtime/webgpu/model.ts";
+import { loadModel } from "../../../runtime/webgpu/model.ts";
 import { pickProgram } from "../../../runtime/webgpu/program.ts";
 import { failureOf } from "./failure.ts";
 

@@ -1,19 +1,12 @@
-// Runs CUDA kernels on a CPU: a fiber per thread, block after block. Blocks, and threads between two waits, take turns in
-// a random order that a seed repeats; shared memory and fresh buffers hold garbage. Written for finding mistakes: a thread
-// that leaves others waiting, threads that wait at different places, and stores beyond a buffer end the run.
-//
-// usage: PROGRAM JOB RESULT, both binary and little-endian. A file of several programs runs the one by whose name it is
-// called. The job, made by run.ts: u32 seeds, launches, kernels, buffers; the seeds; per kernel blocks, threads, parameters
-// and the numbers of its buffers; per buffer u32 kind (0 given once, 1 given for every launch, 2 to be returned) and bytes;
-// then the contents of all buffers of kind 0, and those of kind 1 launch by launch. The result: for every seed and launch,
-// the buffers of kind 2.
+// Runs the blocks of CUDA kernels on a CPU: a fiber per thread, block after block. Blocks, and threads between two waits,
+// take turns in a random order that a seed repeats; shared memory holds garbage first. Written for finding mistakes: a
+// thread that leaves others waiting, and threads that wait at different places, end the run.
 
-#include "cuda-on-cpu.h"
+#include "fibers.h"
 
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <random>
@@ -33,15 +26,6 @@ namespace {
 constexpr std::size_t STACK_BYTES = 64 * 1024;
 constexpr unsigned int WARP = 32;
 constexpr unsigned char SHARED_GARBAGE = 0xa5;
-constexpr std::uint32_t BUFFER_GARBAGE = 0xfff0dead;
-constexpr std::size_t CANARY_BYTES = 256;
-constexpr unsigned char CANARY = 0xc3;
-
-[[noreturn]] void fail(const char* format, const char* name, unsigned int a, unsigned int b) {
-  std::fprintf(stderr, format, name, a, b);
-  std::fprintf(stderr, "\n");
-  std::_Exit(3);
-}
 
 enum class State { ready, at_block, at_warp, done };
 
@@ -171,6 +155,7 @@ void run_block(uint3 block) {
     std::memset(kernel->shared, SHARED_GARBAGE, static_cast<std::size_t>(kernel->shared_end - kernel->shared));
   }
   ready.clear();
+  any_at_block = false;
   for (Fiber& fiber : *team) {
     fiber.started = false;
     fiber.state = State::ready;
@@ -196,78 +181,27 @@ void run_block(uint3 block) {
   }
 }
 
-struct Launch {
-  uint3 blocks;
-  unsigned int threads;
-  std::vector<unsigned int> buffers;
-};
+} // namespace
 
-/** A buffer of exactly its size between canaries; 16-byte aligned, as device memory is. */
-struct Buffer {
-  std::uint32_t kind = 0;
-  std::size_t bytes = 0;
-  unsigned char* data = nullptr;
-  unsigned char* all = nullptr;
+void fail(const char* format, const char* name, unsigned int a, unsigned int b) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, name, a, b);
+  throw Mistake(text);
+}
 
-  void allocate() {
-#if defined(__SANITIZE_ADDRESS__)
-    // The sanitizer's own red zones catch loads too.
-    data = static_cast<unsigned char*>(std::malloc(bytes));
-#else
-    all = static_cast<unsigned char*>(std::aligned_alloc(16, (bytes + 2 * CANARY_BYTES + 15) / 16 * 16));
-    data = all + CANARY_BYTES;
-    std::memset(all, CANARY, CANARY_BYTES);
-    std::memset(data + bytes, CANARY, CANARY_BYTES);
-#endif
-  }
+void seed_order(std::uint32_t seed) { order.seed(seed); }
 
-  void release() const {
-#if defined(__SANITIZE_ADDRESS__)
-    std::free(data);
-#else
-    std::free(all);
-#endif
-  }
-
-  void fill_with_garbage() {
-    for (std::size_t at = 0; at < bytes; at++) data[at] = static_cast<unsigned char>(BUFFER_GARBAGE >> at % 4 * 8);
-  }
-
-  bool is_overrun() const {
-    if (all == nullptr) return false;
-    const auto is_broken = [](unsigned char byte) { return byte != CANARY; };
-    return std::any_of(all, data, is_broken) || std::any_of(data + bytes, data + bytes + CANARY_BYTES, is_broken);
-  }
-};
-
-void run_kernel(const Kernel& each, const Launch& launch, const std::vector<Buffer>& buffers) {
+void run_blocks(const Kernel& each, uint3 count, unsigned int threads, void* const* pointers) {
   kernel = &each;
-  std::vector<void*> pointers;
-  for (const unsigned int buffer : launch.buffers) pointers.push_back(buffers[buffer].data);
-  arguments = pointers.data();
-  team = &fibers_of.try_emplace(launch.threads, launch.threads).first->second;
+  arguments = pointers;
+  team = &fibers_of.try_emplace(threads, threads).first->second;
   std::vector<uint3> blocks;
-  for (unsigned int z = 0; z < launch.blocks.z; z++)
-    for (unsigned int y = 0; y < launch.blocks.y; y++)
-      for (unsigned int x = 0; x < launch.blocks.x; x++) blocks.push_back({x, y, z});
+  for (unsigned int z = 0; z < count.z; z++)
+    for (unsigned int y = 0; y < count.y; y++)
+      for (unsigned int x = 0; x < count.x; x++) blocks.push_back({x, y, z});
   std::shuffle(blocks.begin(), blocks.end(), order);
   for (const uint3 block : blocks) run_block(block);
-  for (const unsigned int buffer : launch.buffers) {
-    if (buffers[buffer].is_overrun()) fail("%s: stores beyond buffer %u of %u", kernel->name, buffer, static_cast<unsigned int>(buffers.size()));
-  }
 }
-
-void read(std::FILE* file, void* into, std::size_t bytes) {
-  if (std::fread(into, 1, bytes, file) != bytes) fail("%s ends after %u of %u bytes", "the job", 0, 0);
-}
-
-std::uint32_t read_number(std::FILE* file) {
-  std::uint32_t number;
-  read(file, &number, sizeof number);
-  return number;
-}
-
-} // namespace
 
 bool wait_for_block(int line, bool any) {
   any_at_block |= any;
@@ -296,64 +230,4 @@ std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
   return bits;
 }
 
-/** The program of a name, which may be a path. */
-const Program& program_of(const char* path) {
-  const char* const slash = std::strrchr(path, '/');
-  const char* const name = slash == nullptr ? path : slash + 1;
-  for (const Program* each = cuda_programs; each->name != nullptr; each++) {
-    if (std::strcmp(each->name, name) == 0) return *each;
-  }
-  fail("there is no program %s", name, 0, 0);
-}
-
-int main(const Program& program, const char* job_path, const char* result_path) {
-  std::FILE* const job = std::fopen(job_path, "rb");
-  std::FILE* const result = std::fopen(result_path, "wb");
-  if (job == nullptr || result == nullptr) fail("%s cannot be opened", job == nullptr ? job_path : result_path, 0, 0);
-  std::vector<std::uint32_t> seeds(read_number(job));
-  const std::uint32_t launch_count = read_number(job);
-  std::vector<Launch> launches(read_number(job));
-  std::vector<Buffer> buffers(read_number(job));
-  if (launches.size() != program.kernel_count) fail("%s has %u kernels, not %u", "the program", program.kernel_count, static_cast<unsigned int>(launches.size()));
-  for (std::uint32_t& seed : seeds) seed = read_number(job);
-  for (Launch& launch : launches) {
-    launch.blocks.x = read_number(job);
-    launch.blocks.y = read_number(job);
-    launch.blocks.z = read_number(job);
-    launch.threads = read_number(job);
-    launch.buffers.resize(read_number(job));
-    for (unsigned int& buffer : launch.buffers) buffer = read_number(job);
-  }
-  for (Buffer& buffer : buffers) {
-    buffer.kind = read_number(job);
-    buffer.bytes = read_number(job);
-    buffer.allocate();
-  }
-  for (Buffer& buffer : buffers)
-    if (buffer.kind == 0) read(job, buffer.data, buffer.bytes);
-  const long inputs = std::ftell(job);
-  for (const std::uint32_t seed : seeds) {
-    order.seed(seed);
-    std::fseek(job, inputs, SEEK_SET);
-    for (std::uint32_t launch = 0; launch < launch_count; launch++) {
-      for (Buffer& buffer : buffers) {
-        if (buffer.kind == 1) read(job, buffer.data, buffer.bytes);
-        if (buffer.kind == 2) buffer.fill_with_garbage();
-      }
-      for (unsigned int each = 0; each < launches.size(); each++) run_kernel(program.kernels[each], launches[each], buffers);
-      for (const Buffer& buffer : buffers)
-        if (buffer.kind == 2) std::fwrite(buffer.data, 1, buffer.bytes, result);
-    }
-  }
-  for (const Buffer& buffer : buffers) buffer.release();
-  std::fclose(job);
-  return std::fclose(result);
-}
-
 } // namespace on_cpu
-
-int main(int count, char** arguments) {
-  if (count == 3) return on_cpu::main(on_cpu::program_of(arguments[0]), arguments[1], arguments[2]);
-  std::fprintf(stderr, "usage: %s JOB RESULT\n", arguments[0]);
-  return 2;
-}
