@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
-import type { CompiledSpec, Target } from "../../index.ts";
+import type { CompiledSpec, OutputTarget } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
 import { type CompiledFolder, sameName, summarizeWrite } from "../compiled-folders.ts";
 import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts";
@@ -11,7 +11,7 @@ import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
   readonly out: string;
-  readonly target: readonly Target[] | undefined;
+  readonly target: readonly OutputTarget[] | undefined;
   readonly profile: readonly string[] | undefined;
   readonly check?: boolean | undefined;
   readonly watch?: boolean | undefined;
@@ -26,9 +26,9 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
       .option("target", {
         describe: "What to emit; default: wgsl, or what --profile asks for",
-        choices: ["wgsl", "cuda"] as const satisfies readonly Target[],
+        choices: ["wgsl", "cuda", "torch"] as const satisfies readonly OutputTarget[],
         array: true,
-        coerce: splitAtCommas<Target>,
+        coerce: splitAtCommas<OutputTarget>,
       })
       .option("profile", {
         describe: "Device profiles to compile for; default: all of the targets",
@@ -42,6 +42,7 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       .conflicts("watch", "check")
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
       .example("$0 compile tiny-lm.hire.ts --target wgsl,cuda", "adds sources for CUDA")
+      .example("$0 compile tiny-lm.hire.ts --target torch", "sources for CUDA, and a package for PyTorch")
       .example("$0 compile tiny-lm.hire.ts --watch", "and again with every save, until Ctrl+C")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>
