@@ -46,12 +46,12 @@ def capability_of(device: int) -> int:
 def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
     """Loads the kernels of a layer onto a card, once. They stay for as long as the process lives.
 
-    Raises HireError HIRE-RUN-006, HIRE-TORCH-001 to -005.
+    Raises HireError HIRE-RUN-006, HIRE-TORCH-001 to -004 and -006.
     """
     program = program_of(layer, device)
     if torch.cuda.is_current_stream_capturing():
         raise HireError(
-            "HIRE-TORCH-005",
+            "HIRE-TORCH-006",
             f'The kernels of layer "{layer.name}" would be loaded while a CUDA graph is captured',
             "Run the layer once before, or call its prepare()",
         )
@@ -83,7 +83,7 @@ def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
             outputs = tuple(_empty(each, layer.batch, x) for each in layer.returns)
             buffers = {name: tensor.data_ptr() for name, tensor in (given | scratch).items()}
             buffers |= {each.name: tensor.data_ptr() for each, tensor in zip(layer.returns, outputs)}
-            # Held until all is launched, so that nothing else gets their memory on this stream.
+            # Held until the kernels are launched; then their memory may be used again, by what follows on this stream.
             held = {name: batch_of(given[name], start, layer.batch) for name in ("x", "uniforms") if name in given}
             buffers |= {name: tensor.data_ptr() for name, tensor in held.items()}
             for function, kernel in zip(functions, program.kernels):

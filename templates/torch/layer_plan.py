@@ -22,7 +22,7 @@ class Packed:
 
     name: str
     key: str
-    dtype: Literal["U32", "F32", "BF16", "F16", "U8"]
+    dtype: Literal["U32", "F32", "BF16", "F16", "I8", "U8"]
     shape: tuple[int, ...]
 
 
