@@ -30,14 +30,19 @@ def program_of(layer: LayerPlan, device: int) -> Program:
     )
 
 
-def capability_of(device: int) -> int:
-    """Such as 90 for compute capability 9.0. Raises HireError HIRE-TORCH-001."""
+def require_cuda() -> None:
+    """Raises HireError HIRE-TORCH-001 where torch has no card to work with."""
     if not torch.cuda.is_available():
         raise HireError(
             "HIRE-TORCH-001",
             "torch finds no CUDA device here",
             "Run on a machine with an NVIDIA GPU, with a torch that is built for CUDA",
         )
+
+
+def capability_of(device: int) -> int:
+    """Such as 90 for compute capability 9.0. Raises HireError HIRE-TORCH-001."""
+    require_cuda()
     major, minor = torch.cuda.get_device_capability(device)
     return major * 10 + minor
 
@@ -59,6 +64,12 @@ def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
         driver.enter_context(device)
         capability = capability_of(device)
         return tuple(driver.load(images.image_of(each.source, capability), each.name) for each in program.kernels)
+
+
+def prepare(layer: LayerPlan, device: int | None) -> None:
+    """Loads the kernels of a layer onto a card, the current one for None. Raises HireError as `functions_of`."""
+    require_cuda()
+    functions_of(layer, torch.cuda.current_device() if device is None else device)
 
 
 def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:

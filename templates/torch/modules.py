@@ -36,8 +36,7 @@ class Layer(nn.Module):
 
     def prepare(self: Self, device: int | torch.device | None = None) -> Self:
         """Compiles and loads the kernels now, instead of at the first call. Raises HireError as a call does."""
-        index = device.index if isinstance(device, torch.device) else device
-        launch.functions_of(self.plan, torch.cuda.current_device() if index is None else index)
+        launch.prepare(self.plan, device.index if isinstance(device, torch.device) else device)
         return self
 
     def run(

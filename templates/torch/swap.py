@@ -60,12 +60,10 @@ def _guess(model: nn.Module) -> dict[str, str]:
 def _module_of(model: nn.Module, layer: LayerPlan) -> str:
     """The module whose weights these are; of a head that shares its tensor with the embedding, the output embedding."""
     name = _module_and_parameters(layer)[0]
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    if layer.kind == "ffn" or output is None:
-        return name
     modules = dict(model.named_modules())
-    if name in modules and not isinstance(modules[name], nn.Embedding):
+    if not isinstance(modules.get(name), nn.Embedding):
         return name
+    output = getattr(model, "get_output_embeddings", lambda: None)()
     return next((each for each, module in modules.items() if module is output), name)
 
 
@@ -86,6 +84,8 @@ def _checked(model: nn.Module, name: str, layer_name: str) -> _Swap:
         near = difflib.get_close_matches(name, [each for each in modules if each], n=3, cutoff=0.4)
         fix = f"Did you mean {' or '.join(near)}?" if near else "print(model) shows its modules"
         raise HireError("HIRE-TORCH-007", f'The model has no module "{name}" for layer "{layer_name}"', fix)
+    if isinstance(modules[name], nn.Embedding):
+        raise _misfit(name, layer, "it looks rows up instead of scoring them")
     parameters = dict(modules[name].named_parameters())
     shapes = _module_and_parameters(layer)[1]
     for parameter, shape in shapes.items():

@@ -16,6 +16,23 @@ IS_FAKE = not hasattr(torch, "__version__")
 DEVICE = "cuda" if IS_FAKE else "cpu"
 
 
+class OnCpu:
+    """torch, with a card that is the CPU."""
+
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        # The index of a tensor's device on the CPU.
+        current_device=lambda: None,
+        get_device_name=lambda index: "CPU",
+        current_stream=lambda: SimpleNamespace(cuda_stream=0x57EA),
+        is_current_stream_capturing=lambda: False,
+        device=lambda index: contextlib.nullcontext(),
+    )
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+
 def load(folder, capability=(9, 0)):
     """The package below `folder`, a compiled folder, and a list that gets every launch."""
     torch_folder = Path(folder) / "torch"
@@ -26,18 +43,9 @@ def load(folder, capability=(9, 0)):
         torch.cuda.capability = capability
     else:
         package.launch.DEVICE = DEVICE
-        stream = SimpleNamespace(cuda_stream=0x57EA)
-        stand_ins = {
-            "is_available": lambda: True,
-            "current_device": lambda: 0,
-            "get_device_capability": lambda index: capability,
-            "get_device_name": lambda index: "CPU",
-            "current_stream": lambda: stream,
-            "is_current_stream_capturing": lambda: False,
-            "device": lambda index: contextlib.nullcontext(),
-        }
-        for each, stand_in in stand_ins.items():
-            setattr(torch.cuda, each, stand_in)
+        # Only for the package: torch itself would take it at its word.
+        package.launch.torch = OnCpu()
+        OnCpu.cuda.get_device_capability = lambda index: capability
         enter, package.driver.enter_context = package.driver.enter_context, lambda device: enter(0)
     launches = []
     launch = package.driver.launch
