@@ -77,7 +77,7 @@ function packageContext(plan: Plan, name: string) {
     packHash: python(packHash),
     packVersion: packHash.slice(0, 12),
     layers,
-    constants: layers.map(({ constant }) => constant).join(", "),
+    constants: layers.map(({ constant }) => constant).sort(),
     firstClass: classes.get(Object.keys(plan.layers)[0]!)!,
   };
 }
@@ -87,7 +87,7 @@ function planContext(plan: Plan, name: string, layer: LayerPlan) {
   const programs = distinctPrograms(plan, name);
   const { kind, inputs, rows, k, batch, crossover } = layer;
   return {
-    constant: name.toUpperCase(),
+    constant: `${name.toUpperCase()}_PLAN`,
     name: python(name),
     kind: python(kind),
     inputs,

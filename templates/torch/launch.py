@@ -75,8 +75,8 @@ def prepare(layer: LayerPlan, device: int | None) -> None:
 def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """Runs all tokens of `given["x"]`, f32 `[tokens, inputs]`.
 
-    given: what the kernels read, by the names of the plan, contiguous and on one card; `x` and `uniforms` have a row per
-        token, the others serve all tokens.
+    given: what the kernels read, by the names of the plan, contiguous and on one card; `x` and `uniforms` have a row
+        per token, the others serve all tokens.
     returns: the outputs of the plan, each `[tokens, ...]`.
     """
     x = given["x"]

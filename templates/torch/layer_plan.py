@@ -18,7 +18,7 @@ class Weight:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A tensor of the pack. Operators take its bits as integers: int32 for U32 and F32, int16 for BF16 and F16."""
+    """A tensor of the pack. Operators take its bits as integers: int32 for U32 and F32, and so on."""
 
     name: str
     key: str

@@ -14,7 +14,14 @@ from .layer_plan import LayerPlan, Packed
 Operator = Callable[..., tuple[torch.Tensor, ...]]
 
 # Packed tensors lie in a module as bits, which model.half() and model.to(torch.bfloat16) leave alone.
-BITS = {"U32": torch.int32, "F32": torch.int32, "BF16": torch.int16, "F16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
+BITS = {
+    "U32": torch.int32,
+    "F32": torch.int32,
+    "BF16": torch.int16,
+    "F16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.int8,
+}
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 sys.dont_write_bytecode = True
 
-import torch  # noqa: E402
+import torch
 
 IS_FAKE = not hasattr(torch, "__version__")
 DEVICE = "cuda" if IS_FAKE else "cpu"

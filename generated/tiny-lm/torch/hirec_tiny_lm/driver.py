@@ -78,5 +78,5 @@ def _check(result: int, doing: str) -> None:
     raise HireError(
         "HIRE-TORCH-004",
         f"The CUDA driver failed at {doing}: {said.decode() if said else 'an unknown error'} ({result})",
-        "It may be the error of an earlier kernel, which CUDA_LAUNCH_BLOCKING=1 shows; otherwise report it with the card",
+        "CUDA_LAUNCH_BLOCKING=1 shows whether it is the error of an earlier kernel; if not, report it with the card",
     )

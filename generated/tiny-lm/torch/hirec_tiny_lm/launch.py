@@ -31,14 +31,19 @@ def program_of(layer: LayerPlan, device: int) -> Program:
     )
 
 
-def capability_of(device: int) -> int:
-    """Such as 90 for compute capability 9.0. Raises HireError HIRE-TORCH-001."""
+def require_cuda() -> None:
+    """Raises HireError HIRE-TORCH-001 where torch has no card to work with."""
     if not torch.cuda.is_available():
         raise HireError(
             "HIRE-TORCH-001",
             "torch finds no CUDA device here",
             "Run on a machine with an NVIDIA GPU, with a torch that is built for CUDA",
         )
+
+
+def capability_of(device: int) -> int:
+    """Such as 90 for compute capability 9.0. Raises HireError HIRE-TORCH-001."""
+    require_cuda()
     major, minor = torch.cuda.get_device_capability(device)
     return major * 10 + minor
 
@@ -47,12 +52,12 @@ def capability_of(device: int) -> int:
 def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
     """Loads the kernels of a layer onto a card, once. They stay for as long as the process lives.
 
-    Raises HireError HIRE-RUN-006, HIRE-TORCH-001 to -005.
+    Raises HireError HIRE-RUN-006, HIRE-TORCH-001 to -004 and -006.
     """
     program = program_of(layer, device)
     if torch.cuda.is_current_stream_capturing():
         raise HireError(
-            "HIRE-TORCH-005",
+            "HIRE-TORCH-006",
             f'The kernels of layer "{layer.name}" would be loaded while a CUDA graph is captured',
             "Run the layer once before, or call its prepare()",
         )
@@ -62,11 +67,17 @@ def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
         return tuple(driver.load(images.image_of(each.source, capability), each.name) for each in program.kernels)
 
 
+def prepare(layer: LayerPlan, device: int | None) -> None:
+    """Loads the kernels of a layer onto a card, the current one for None. Raises HireError as `functions_of`."""
+    require_cuda()
+    functions_of(layer, torch.cuda.current_device() if device is None else device)
+
+
 def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """Runs all tokens of `given["x"]`, f32 `[tokens, inputs]`.
 
-    given: what the kernels read, by the names of the plan, contiguous and on one card; `x` and `uniforms` have a row per
-        token, the others serve all tokens.
+    given: what the kernels read, by the names of the plan, contiguous and on one card; `x` and `uniforms` have a row
+        per token, the others serve all tokens.
     returns: the outputs of the plan, each `[tokens, ...]`.
     """
     x = given["x"]
@@ -84,7 +95,7 @@ def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
             outputs = tuple(_empty(each, layer.batch, x) for each in layer.returns)
             buffers = {name: tensor.data_ptr() for name, tensor in (given | scratch).items()}
             buffers |= {each.name: tensor.data_ptr() for each, tensor in zip(layer.returns, outputs)}
-            # Held until all is launched, so that nothing else gets their memory on this stream.
+            # Held until the kernels are launched; then their memory may be used again, by what follows on this stream.
             held = {name: batch_of(given[name], start, layer.batch) for name in ("x", "uniforms") if name in given}
             buffers |= {name: tensor.data_ptr() for name, tensor in held.items()}
             for function, kernel in zip(functions, program.kernels):

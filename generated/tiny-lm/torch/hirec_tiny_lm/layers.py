@@ -9,7 +9,12 @@ import torch
 
 from . import ops
 from .modules import Layer
-from .plan import HEAD, MLP0, MLP1, MLP2
+from .plan import (
+    HEAD_PLAN,
+    MLP0_PLAN,
+    MLP1_PLAN,
+    MLP2_PLAN,
+)
 
 
 class HeadResult(NamedTuple):
@@ -24,8 +29,8 @@ class HeadResult(NamedTuple):
 class Head(Layer):
     """An output head: the 32 best of 8192 rows of each token."""
 
-    plan = HEAD
-    operator = ops.operator(HEAD)
+    plan = HEAD_PLAN
+    operator = ops.operator(HEAD_PLAN)
 
     def forward(self, x: torch.Tensor) -> HeadResult:
         """x: [..., 256] f32, f16 or bf16. Raises HireError as `Layer.run`."""
@@ -44,8 +49,8 @@ class Mlp0Result(NamedTuple):
 class Mlp0(Layer):
     """A feed-forward of which each token computes 16 of 128 groups of 8 neurons."""
 
-    plan = MLP0
-    operator = ops.operator(MLP0)
+    plan = MLP0_PLAN
+    operator = ops.operator(MLP0_PLAN)
 
     def forward(self, x: torch.Tensor) -> Mlp0Result:
         """x: [..., 256] f32, f16 or bf16. Raises HireError as `Layer.run`."""
@@ -64,8 +69,8 @@ class Mlp1Result(NamedTuple):
 class Mlp1(Layer):
     """A feed-forward of which each token computes 16 of 128 groups of 8 neurons."""
 
-    plan = MLP1
-    operator = ops.operator(MLP1)
+    plan = MLP1_PLAN
+    operator = ops.operator(MLP1_PLAN)
 
     def forward(self, x: torch.Tensor) -> Mlp1Result:
         """x: [..., 256] f32, f16 or bf16. Raises HireError as `Layer.run`."""
@@ -84,8 +89,8 @@ class Mlp2Result(NamedTuple):
 class Mlp2(Layer):
     """A feed-forward of which each token computes 16 of 128 groups of 8 neurons."""
 
-    plan = MLP2
-    operator = ops.operator(MLP2)
+    plan = MLP2_PLAN
+    operator = ops.operator(MLP2_PLAN)
 
     def forward(self, x: torch.Tensor) -> Mlp2Result:
         """x: [..., 256] f32, f16 or bf16. Raises HireError as `Layer.run`."""

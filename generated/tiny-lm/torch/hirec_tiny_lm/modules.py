@@ -37,8 +37,7 @@ class Layer(nn.Module):
 
     def prepare(self: Self, device: int | torch.device | None = None) -> Self:
         """Compiles and loads the kernels now, instead of at the first call. Raises HireError as a call does."""
-        index = device.index if isinstance(device, torch.device) else device
-        launch.functions_of(self.plan, torch.cuda.current_device() if index is None else index)
+        launch.prepare(self.plan, device.index if isinstance(device, torch.device) else device)
         return self
 
     def run(
@@ -49,7 +48,7 @@ class Layer(nn.Module):
         mask: bool `[rows]`, true for rows that may be returned; without it every row may be.
         uniforms: `[...]` in [0, 1) by which rows are drawn; without them torch.rand draws them.
         returns: what the operator returns, each `[..., *]`, but indices as int64 and flags as bool.
-        Raises HireError HIRE-RUN-002, -006, HIRE-TORCH-001 to -005.
+        Raises HireError HIRE-RUN-002, -006, HIRE-TORCH-001 to -006.
         """
         given = {"x": x.reshape(-1, x.shape[-1])}
         if self.plan.masked:
@@ -59,6 +58,13 @@ class Layer(nn.Module):
             given["uniforms"] = drawn.reshape(-1)
         for packed in self.plan.packed:
             given[packed.name] = getattr(self, packed.name)
+            # torch would answer with a result on meta, which holds no numbers.
+            if given[packed.name].is_meta and not x.is_meta:
+                raise HireError(
+                    "HIRE-TORCH-005",
+                    f'Layer "{self.plan.name}" has no weights yet',
+                    "Load them first: load_pack(path)",
+                )
         outputs = type(self).operator(*given.values())
         shaped = [each.reshape(*x.shape[:-1], *each.shape[1:]) for each in outputs]
         return tuple(_as_torch(each.name, tensor) for each, tensor in zip(self.plan.returns, shaped))

@@ -66,7 +66,7 @@ def compile_source(source: str, name: str, target: str) -> bytes:
         options = [option.encode() for option in (*OPTIONS, f"--gpu-architecture={target}")]
         result = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
         if result != 0:
-            log = _read(program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
+            log = _read(program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip().rstrip(".")
             raise _refusal(name, target, log or _text_of(result))
         return _read(program, "CUBIN" if target.startswith("sm_") else "PTX")
     finally:
@@ -91,7 +91,7 @@ def _text_of(result: int) -> str:
 def _refusal(name: str, target: str, log: str) -> HireError:
     return HireError(
         "HIRE-TORCH-002",
-        f"NVRTC {'.'.join(map(str, version()))} cannot compile {name} for {target}:\n{log}\n",
+        f"NVRTC {'.'.join(map(str, version()))} cannot compile {name} for {target}: {log}",
         "If the file was edited, compile the spec again; otherwise report it with this log",
     )
 

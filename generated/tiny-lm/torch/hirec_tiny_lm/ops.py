@@ -15,7 +15,14 @@ from .layer_plan import LayerPlan, Packed
 Operator = Callable[..., tuple[torch.Tensor, ...]]
 
 # Packed tensors lie in a module as bits, which model.half() and model.to(torch.bfloat16) leave alone.
-BITS = {"U32": torch.int32, "F32": torch.int32, "BF16": torch.int16, "F16": torch.int16, "U8": torch.uint8}
+BITS = {
+    "U32": torch.int32,
+    "F32": torch.int32,
+    "BF16": torch.int16,
+    "F16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.int8,
+}
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -96,8 +103,6 @@ def _check_tokens(layer: LayerPlan, x: torch.Tensor) -> None:
 
 def _check_packed(layer: LayerPlan, x: torch.Tensor, packed: Packed, tensor: torch.Tensor) -> None:
     fix = "Load the pack again: load_pack(path), and move the module with .to(device)"
-    if tensor.device.type == "meta":
-        raise _misfit(layer, packed.name, "has no data", "Load the weights first: load_pack(path)")
     _check_tensor(layer, x, packed.name, tensor, BITS[packed.dtype], packed.shape, fix)
 
 

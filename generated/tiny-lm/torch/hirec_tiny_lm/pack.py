@@ -30,7 +30,7 @@ def read_layer(path: PathLike, layer: LayerPlan, device: str | int | torch.devic
                 if packed.key not in keys:
                     raise _foreign(path, f'lacks tensor "{packed.key}"')
                 tensor = file.get_tensor(packed.key)
-                if tuple(tensor.shape) != packed.shape or f"{tensor.dtype}" != f"{_DTYPES[packed.dtype]}":
+                if tuple(tensor.shape) != packed.shape or tensor.dtype != _DTYPES[packed.dtype]:
                     raise _foreign(path, f'lacks tensor "{packed.key}" {packed.dtype} {list(packed.shape)}')
                 tensors[packed.name] = tensor.view(ops.BITS[packed.dtype]).to(device)
             return tensors
@@ -49,6 +49,7 @@ _DTYPES = {
     "F32": torch.float32,
     "BF16": torch.bfloat16,
     "F16": torch.float16,
+    "I8": torch.int8,
     "U8": torch.uint8,
 }
 

@@ -12,7 +12,7 @@ PACK_FORMAT = 1
 # A pack carries the hash of the plan that it was made for.
 PACK_HASH = "c484c01b56f1c87fdd880aa8e119fa34f330e610a63d61f6b897c11732f75871"
 
-HEAD = LayerPlan(
+HEAD_PLAN = LayerPlan(
     name="head",
     kind="softmax",
     inputs=256,
@@ -60,7 +60,7 @@ HEAD = LayerPlan(
     ),
 )
 
-MLP0 = LayerPlan(
+MLP0_PLAN = LayerPlan(
     name="mlp0",
     kind="ffn",
     inputs=256,
@@ -124,7 +124,7 @@ MLP0 = LayerPlan(
     ),
 )
 
-MLP1 = LayerPlan(
+MLP1_PLAN = LayerPlan(
     name="mlp1",
     kind="ffn",
     inputs=256,
@@ -188,7 +188,7 @@ MLP1 = LayerPlan(
     ),
 )
 
-MLP2 = LayerPlan(
+MLP2_PLAN = LayerPlan(
     name="mlp2",
     kind="ffn",
     inputs=256,

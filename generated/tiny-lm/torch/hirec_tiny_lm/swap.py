@@ -39,7 +39,7 @@ def swap(
     dense_above: a feed-forward keeps the module that it replaces for calls with more tokens than this. By default the
         batch from which the dense module reads fewer bytes.
     returns: the new modules by name. Nothing is replaced when anything does not fit.
-    Raises HireError HIRE-RUN-008, HIRE-TORCH-006 and -007, HIRE-PACK-001, -002, -006 and -007.
+    Raises HireError HIRE-RUN-008, HIRE-TORCH-007 and -008, HIRE-PACK-001, -002, -006 and -007.
     """
     wanted = _guess(model) if modules is None else modules
     swaps = [_checked(model, name, layer) for name, layer in wanted.items()]
@@ -61,12 +61,10 @@ def _guess(model: nn.Module) -> dict[str, str]:
 def _module_of(model: nn.Module, layer: LayerPlan) -> str:
     """The module whose weights these are; of a head that shares its tensor with the embedding, the output embedding."""
     name = _module_and_parameters(layer)[0]
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    if layer.kind == "ffn" or output is None:
-        return name
     modules = dict(model.named_modules())
-    if name in modules and not isinstance(modules[name], nn.Embedding):
+    if not isinstance(modules.get(name), nn.Embedding):
         return name
+    output = getattr(model, "get_output_embeddings", lambda: None)()
     return next((each for each, module in modules.items() if module is output), name)
 
 
@@ -86,7 +84,9 @@ def _checked(model: nn.Module, name: str, layer_name: str) -> _Swap:
     if name == "" or name not in modules:
         near = difflib.get_close_matches(name, [each for each in modules if each], n=3, cutoff=0.4)
         fix = f"Did you mean {' or '.join(near)}?" if near else "print(model) shows its modules"
-        raise HireError("HIRE-TORCH-006", f'The model has no module "{name}" for layer "{layer_name}"', fix)
+        raise HireError("HIRE-TORCH-007", f'The model has no module "{name}" for layer "{layer_name}"', fix)
+    if isinstance(modules[name], nn.Embedding):
+        raise _misfit(name, layer, "it looks rows up instead of scoring them")
     parameters = dict(modules[name].named_parameters())
     shapes = _module_and_parameters(layer)[1]
     for parameter, shape in shapes.items():
@@ -103,7 +103,7 @@ def _checked(model: nn.Module, name: str, layer_name: str) -> _Swap:
 
 def _misfit(name: str, layer: LayerPlan, problem: str) -> HireError:
     return HireError(
-        "HIRE-TORCH-007",
+        "HIRE-TORCH-008",
         f'Layer "{layer.name}" does not fit module "{name}": {problem}',
         "Name the module that the layer was compiled for, or correct the spec",
     )

@@ -244,4 +244,4 @@ class cuda:
         return Stream()
 
 
-from . import library, nn  # noqa: E402, F401
+from . import library, nn  # noqa: F401
