@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Sequence
 
 from .errors import HireError
@@ -18,7 +19,7 @@ def library() -> ctypes.CDLL:
     Raises HireError HIRE-TORCH-001.
     """
     try:
-        cuda = ctypes.CDLL("libcuda.so.1")
+        cuda = ctypes.CDLL(os.environ.get("HIREC_LIBCUDA") or "libcuda.so.1")
     except OSError as error:
         raise HireError(
             "HIRE-TORCH-001",
@@ -28,7 +29,7 @@ def library() -> ctypes.CDLL:
     pointer, number = ctypes.c_void_p, ctypes.c_uint
     cuda.cuModuleLoadData.argtypes = [ctypes.POINTER(pointer), ctypes.c_char_p]
     cuda.cuModuleGetFunction.argtypes = [ctypes.POINTER(pointer), pointer, ctypes.c_char_p]
-    cuda.cuLaunchKernel.argtypes = [pointer, *[number] * 7, pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]
+    cuda.cuLaunchKernel.argtypes = [pointer, *[number] * 7, pointer, pointer, pointer]
     cuda.cuCtxGetCurrent.argtypes = [ctypes.POINTER(pointer)]
     cuda.cuCtxSetCurrent.argtypes = [pointer]
     cuda.cuDeviceGet.argtypes = [ctypes.POINTER(ctypes.c_int), ctypes.c_int]
@@ -63,9 +64,12 @@ def launch(
 ) -> None:
     """Launches a kernel whose parameters are all pointers."""
     values = (ctypes.c_uint64 * len(pointers))(*pointers)
-    first, size = ctypes.addressof(values), ctypes.sizeof(ctypes.c_uint64)
-    parameters = (ctypes.c_void_p * len(pointers))(*(first + i * size for i in range(len(pointers))))
-    _check(library().cuLaunchKernel(function, *grid, block, 1, 1, 0, stream, parameters, None), f"launching {kernel}")
+    first = ctypes.addressof(values)
+    # The driver takes the address of each parameter.
+    addresses = (ctypes.c_uint64 * len(pointers))(*range(first, first + ctypes.sizeof(values), 8))
+    result = library().cuLaunchKernel(function, *grid, block, 1, 1, 0, stream, addresses, None)
+    if result != 0:
+        _check(result, f"launching {kernel}")
 
 
 def _check(result: int, doing: str) -> None:

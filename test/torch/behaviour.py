@@ -18,6 +18,7 @@ from torch import nn
 
 folder, pack, foreign_pack, old_pack = sys.argv[1:]
 package, launches = on_cpu.load(folder)
+package_sources = package.images.SOURCES
 launch, driver, images, nvrtc = package.launch, package.driver, package.images, package.nvrtc
 DEVICE = on_cpu.DEVICE
 head_plan, mlp_plan = package.Head.plan, package.Mlp0.plan
@@ -262,8 +263,8 @@ def test_a_machine_without_nvrtc_is_refused():
     before = nvrtc.library()
     nvrtc.library.cache_clear()
     with swapped(nvrtc.ctypes, "CDLL", missing):
-        refused("HIRE-TORCH-003", "libnvrtc.so", "CUDA_HOME", of=nvrtc.library)
-    assert nvrtc.library()._name == before._name
+        refused("HIRE-TORCH-003", "libnvrtc.so", "HIREC_LIBNVRTC", of=nvrtc.library)
+    assert nvrtc.library() is not before and nvrtc.version()
 
 
 def test_a_kernel_that_does_not_compile_is_refused_with_the_log():
@@ -379,15 +380,25 @@ def test_an_image_compiled_ahead_is_taken_only_for_its_source_and_its_cards():
     with tempfile.TemporaryDirectory() as own:
         shutil.copytree(images.SOURCES / "cuda", Path(own) / "cuda")
         text = (Path(own) / source).read_bytes()
-        entry = {"source": hashlib.sha256(text).hexdigest(), "architectures": [80, 90], "image": "a.fatbin"}
-        (Path(own) / "cuda" / "a.fatbin").write_bytes(b"ahead")
+        hashes = {"sourceHash": hashlib.sha256(text).hexdigest(), "imageHash": hashlib.sha256(b"ahead").hexdigest()}
+        entry = {"image": "cuda/a.fatbin", **hashes, "capabilities": [80, 90], "ptx": 120}
+        image = Path(own) / "cuda" / "a.fatbin"
+        image.write_bytes(b"ahead")
         listed = Path(own) / "cuda" / "images.json"
         with swapped(images, "SOURCES", Path(own)):
-            listed.write_text(json.dumps({Path(source).name: entry}))
-            assert images.image_of(source, 90) == b"ahead" and images.image_of(source, 86) == b"ahead"
-            assert images.image_of(source, 100) != b"ahead"
+            listed.write_text(json.dumps({"format": 1, "kernels": {source: entry}}))
+            taken = [capability for capability in (86, 90, 100, 120, 121) if images.image_of(source, capability) == b"ahead"]
+            assert taken == [86, 90, 120, 121]
+            image.write_bytes(b"other")
+            assert images.image_of(source, 90) not in (b"ahead", b"other")
+            image.write_bytes(b"ahead")
             (Path(own) / source).write_bytes(text + b"\n// edited\n")
             assert images.image_of(source, 90) != b"ahead"
+        # A package that lies in its compiled folder finds the images of that.
+        (Path(own) / source).write_bytes(text)
+        with swapped(images, "SOURCES", Path(own) / "torch" / "package"):
+            shutil.copytree(package_sources / "cuda", images.SOURCES / "cuda")
+            assert images.image_of(source, 90) == b"ahead"
 
 
 def test_threads_that_have_not_used_cuda_yet_can_launch():

@@ -26,7 +26,7 @@ def image_of(source: str, capability: int) -> bytes:
         return ahead
     target = nvrtc.target_of(capability)
     decisive = json.dumps([text, target, nvrtc.OPTIONS, nvrtc.version()])
-    cached = cache_folder() / f"{hashlib.sha256(decisive.encode()).hexdigest()}.image"
+    cached = cache_folder() / f"{_hash_of(decisive.encode())}.image"
     try:
         return cached.read_bytes()
     except OSError:
@@ -53,17 +53,26 @@ def _keep(path: Path, image: bytes) -> None:
 
 
 def _compiled_ahead(source: str, text: str, capability: int) -> bytes | None:
-    """The fatbin beside a source, if images.json says that it was made of this very text, for such a card."""
-    folder = (SOURCES / source).parent
-    try:
-        listed: Any = json.loads((folder / "images.json").read_text(encoding="utf-8"))
-        entry: dict[str, Any] = listed[Path(source).name]
-        if entry["source"] != hashlib.sha256(text.encode()).hexdigest():
-            return None
-        # Code for sm_80 runs on 8.x as well, but not on 9.0.
-        if not any(each // 10 == capability // 10 and each <= capability for each in entry["architectures"]):
-            return None
-        image: str = entry["image"]
-        return (folder / image).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    """What `hirec compile --fatbin` made of this very text for such a card, in the package or the compiled folder around."""
+    for folder in (SOURCES, SOURCES.parents[1]):
+        try:
+            listed: Any = json.loads((folder / "cuda" / "images.json").read_text(encoding="utf-8"))
+            entry: dict[str, Any] = listed["kernels"][source]
+            if listed["format"] != 1 or entry["sourceHash"] != _hash_of(text.encode()) or not _fits(entry, capability):
+                continue
+            image = (folder / str(entry["image"])).read_bytes()
+            if _hash_of(image) == entry["imageHash"]:
+                return image
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _fits(entry: dict[str, Any], capability: int) -> bool:
+    """Instructions serve cards of their major version, from their minor version on; PTX serves all later ones."""
+    same = [each for each in entry["capabilities"] if each // 10 == capability // 10]
+    return bool(entry["ptx"] <= capability or any(each <= capability for each in same))
+
+
+def _hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -17,7 +17,7 @@ OPTIONS = ("--std=c++17",)
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The first NVRTC that can be loaded: one that this process has, torch's, the toolkit's, or the system's.
+    """The first NVRTC that can be loaded: the named one, one of this process, torch's, the toolkit's, the system's.
 
     Raises HireError HIRE-TORCH-003.
     """
@@ -31,7 +31,7 @@ def library() -> ctypes.CDLL:
     raise HireError(
         "HIRE-TORCH-003",
         f"NVRTC, which compiles the kernels, is not found: {'; '.join(tried)}",
-        "Install torch with CUDA, or the package nvidia-cuda-nvrtc of its CUDA version, or set CUDA_HOME to a toolkit",
+        "Install torch with CUDA, or nvidia-cuda-nvrtc of its CUDA version, or name the library with HIREC_LIBNVRTC",
     )
 
 
@@ -97,6 +97,9 @@ def _refusal(name: str, target: str, log: str) -> HireError:
 
 
 def _candidates() -> Iterator[str]:
+    named = os.environ.get("HIREC_LIBNVRTC")
+    if named:
+        yield named
     folders = [*_loaded_folders()]
     # The wheels that torch depends on are nvidia/cuda_nvrtc (CUDA 12) and nvidia/cu13 (CUDA 13).
     for package, below in (("nvidia", "*/lib"), ("torch", "lib")):
