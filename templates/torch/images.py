@@ -52,7 +52,7 @@ def _keep(path: Path, image: bytes) -> None:
 
 
 def _compiled_ahead(source: str, text: str, capability: int) -> bytes | None:
-    """What `hirec compile --fatbin` made of this very text for such a card, in the package or the compiled folder around."""
+    """What `hirec compile --fatbin` made of this very text for such a card, in the package or the folder around it."""
     for folder in (SOURCES, SOURCES.parents[1]):
         try:
             listed: Any = json.loads((folder / "cuda" / "images.json").read_text(encoding="utf-8"))

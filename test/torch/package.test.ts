@@ -45,21 +45,18 @@ const packages = [
 ] as const;
 
 const noPython = await whyNoPython();
-const noFlit = skipping(await whyNoPython("pip", "flit_core"));
+const noFlit = await whyNoPython("pip", "flit_core");
+const noNumpy = await whyNoPython("numpy");
 
 // A rendered line is as long as its names.
 const LONG = "*/plan.py:E501,*/layers.py:E501,*/__init__.py:E501";
-const RUFF = ["ruff", "check", "--isolated", "--line-length", "120", "--select", "E,F,W,I,B", "--ignore", "B905"];
+const RUFF = ["ruff", "check", "--isolated", "--line-length", "120", "--select", "E,F,W,B", "--ignore", "B905"];
 const TOOLS = [
-  { tool: "pyflakes", command: ["pyflakes"], why: skipping(await whyNoPython("pyflakes")) },
-  { tool: "ruff", command: [...RUFF, "--per-file-ignores", LONG], why: skipping(await whyNoPython("ruff")) },
+  { tool: "pyflakes", command: ["pyflakes"], why: await whyNoPython("pyflakes") },
+  { tool: "ruff", command: [...RUFF, "--per-file-ignores", LONG], why: await whyNoPython("ruff") },
   // Without torch there are no types to hold the package to.
-  { tool: "mypy", command: ["mypy", "--strict"], why: skipping(await whyNoPython("mypy", "torch", "safetensors")) },
+  { tool: "mypy", command: ["mypy", "--strict"], why: await whyNoPython("mypy", "torch", "safetensors") },
 ];
-
-function skipping(why: string | undefined): string {
-  return why === undefined ? "" : `, skipped: ${why}`;
-}
 
 describe.skipIf(noPython)(`Python on emitted packages${noPython ? `, skipped: ${noPython}` : ""}`, () => {
   test.each(packages)("%s: every file compiles", async (model, name) => {
@@ -88,31 +85,26 @@ print(json.dumps(sorted(names - sys.stdlib_module_names)))`;
     },
   );
 
-  test.each(TOOLS)(
-    "$tool has nothing to say of it$why",
-    async ({ tool, command, why }) => {
-      if (why !== "") return;
-      const own = await mkdtemp(join(folder, "lint-"));
-      for (const [model, name] of packages)
-        await cp(join(folder, model, "torch", name), join(own, name), { recursive: true });
-      const names = packages.map(([, name]) => name);
-      const said = await execute(PYTHON, ["-m", ...command, ...names], { cwd: own }).then(
-        () => "",
-        ({ stdout }) => stdout,
-      );
-      expect(`${tool}: ${said}`).toBe(`${tool}: `);
-    },
-    300_000,
-  );
+  test.for(TOOLS)("$tool has nothing to say of it", { timeout: 300_000 }, async ({ tool, command, why }, { skip }) => {
+    if (why) skip(why);
+    const own = await mkdtemp(join(folder, "lint-"));
+    for (const [model, name] of packages)
+      await cp(join(folder, model, "torch", name), join(own, name), { recursive: true });
+    const names = packages.map(([, name]) => name);
+    const said = await execute(PYTHON, ["-m", ...command, ...names], { cwd: own }).then(
+      () => "",
+      ({ stdout }) => stdout,
+    );
+    expect(`${tool}: ${said}`).toBe(`${tool}: `);
+  });
 
-  test("has classes whose names clash with nothing, and layers by their own names", async () => {
+  test("has classes whose names clash with nothing, and layers by their own names", async ({ skip }) => {
+    if (noNumpy) skip(noNumpy);
     const script = `
 import json, hirec_3_awkward_names as package
 print(json.dumps([[name, kind.__name__, kind.plan.weights[0].name] for name, kind in package.LAYERS.items()]))`;
     const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1" };
     const path = [join(folder, "awkward/torch"), join(root, "test/torch/fake")].join(":");
-    const noNumpy = await whyNoPython("numpy");
-    if (noNumpy) return;
     const { stdout } = await execute(PYTHON, ["-c", script], { env: { ...env, PYTHONPATH: path } });
     expect(JSON.parse(stdout)).toEqual([
       ["none", "None_2", 'a "quoted"\\ name'],
@@ -124,8 +116,8 @@ print(json.dumps([[name, kind.__name__, kind.plan.weights[0].name] for name, kin
     ]);
   });
 
-  test(`pip installs it with its kernels, and leaves nothing beside it${noFlit}`, async () => {
-    if (noFlit !== "") return;
+  test("pip installs it with its kernels, and leaves nothing beside it", async ({ skip }) => {
+    if (noFlit) skip(noFlit);
     const [source, target] = [join(folder, "tiny-lm/torch"), join(folder, "installed")];
     const before = await readdir(source, { recursive: true });
     const pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "--no-compile"];
