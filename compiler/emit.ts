@@ -7,23 +7,29 @@ import { type Routed, route } from "./crossover.ts";
 import { fuse } from "./fuse.ts";
 import { lower } from "./lower.ts";
 import type { CheckedModel } from "./model.ts";
-import type { Profile } from "./profiles.ts";
+import type { OutputTarget, Profile } from "./profiles.ts";
 import { render } from "./render.ts";
 import { schedule } from "./schedule.ts";
 import { tile } from "./tile.ts";
+import { torchPackage } from "./torch.ts";
 import { verify } from "./verify.ts";
 
 export interface CompiledModel {
   readonly plan: Plan;
-  /** Text by path below the compiled folder: `plan.json`, the bindings `index.ts`, one source per kernel and profile. */
+  /** Text by path below the compiled folder: `plan.json`, the bindings `index.ts`, one source per kernel and profile, the package for PyTorch. */
   readonly files: ReadonlyMap<string, string>;
 }
 
 /**
  * Passes 3 to 7: lower, fuse, schedule, render, verify, for every profile.
+ * @param targets with `torch` among them, the package for PyTorch is emitted too; the profiles must be CUDA's as well then.
  * @throws HireError HIRE-PLAN-001, -002, -003 and -009.
  */
-export function emit(model: CheckedModel, profiles: readonly Profile[]): CompiledModel {
+export function emit(
+  model: CheckedModel,
+  profiles: readonly Profile[],
+  targets: readonly OutputTarget[] = [],
+): CompiledModel {
   const routed = model.layers.map(route);
   const layers = Object.fromEntries(
     routed.map(({ layer, crossover }) => [layer.name, { ...tile(layer), ...(crossover && { crossover }) }]),
@@ -53,6 +59,7 @@ export function emit(model: CheckedModel, profiles: readonly Profile[]): Compile
       }
     }
   }
+  if (targets.includes("torch")) for (const [file, text] of torchPackage(plan, files)) files.set(file, text);
   return { plan, files };
 }
 

@@ -2,23 +2,24 @@
 
 import type { Model } from "../dsl/index.ts";
 import { HireError } from "../runtime/errors.ts";
-import type { Target } from "../runtime/plan.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
 import { typecheck } from "./load/typecheck.ts";
 import { isModel, load } from "./load.ts";
 import type { CheckedModel } from "./model.ts";
 import { pickProfiles } from "./pick-profiles.ts";
+import type { OutputTarget } from "./profiles.ts";
 
 export { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
 export type { Target } from "../runtime/plan.ts";
 export type { CompiledModel } from "./emit.ts";
+export type { OutputTarget } from "./profiles.ts";
 export { expectedRecall } from "./recall.ts";
 export { compareFolder, type FolderDifference, write } from "./write.ts";
 
 export interface CompileOptions {
-  /** Default: the targets of `profiles`, or `wgsl` where those are not given either. */
-  readonly targets?: readonly Target[];
+  /** `torch` brings `cuda` along. Default: the targets of `profiles`, or `wgsl` where those are not given either. */
+  readonly targets?: readonly OutputTarget[];
   /** Names of the device profiles to compile for. Default: all of the targets. */
   readonly profiles?: readonly string[];
   /**
@@ -42,7 +43,7 @@ export interface CompiledSpec extends CompiledModel {
 export async function compile(specPath: string, options: CompileOptions = {}): Promise<CompiledSpec> {
   const profiles = pickProfiles(options);
   const { model, path, files } = await checkSpec(specPath, options.onInput);
-  return { spec: path, inputs: files, ...emit(model, profiles) };
+  return { spec: path, inputs: files, ...emit(model, profiles, options.targets) };
 }
 
 /** A spec that holds: its model, its absolute path, and the absolute paths of it and what it imports. */
@@ -78,5 +79,5 @@ export function compileModel(model: Model, options: CompileOptions = {}): Compil
       fix: "Pass what defineModel(name, layers) returns",
     });
   }
-  return emit(check({ model, sites: [] }), pickProfiles(options));
+  return emit(check({ model, sites: [] }), pickProfiles(options), options.targets);
 }

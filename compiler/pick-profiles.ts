@@ -2,10 +2,10 @@
 
 import { HireError } from "../runtime/errors.ts";
 import type { Target } from "../runtime/plan.ts";
-import { ALL_PROFILES, PROFILES, type Profile, TARGETS } from "./profiles.ts";
+import { ALL_PROFILES, OUTPUT_TARGETS, type OutputTarget, PROFILES, type Profile } from "./profiles.ts";
 
 export interface Wanted {
-  readonly targets?: readonly Target[];
+  readonly targets?: readonly OutputTarget[];
   readonly profiles?: readonly string[];
 }
 
@@ -13,8 +13,10 @@ export interface Wanted {
  * @throws HireError HIRE-PLAN-004 for a target or profile that does not exist, for none, and for targets and profiles
  * that do not go together: nothing that was asked for is left out unsaid.
  */
-export function pickProfiles({ targets, profiles }: Wanted): readonly Profile[] {
-  refuseUnknown("target", TARGETS, targets);
+export function pickProfiles({ targets: wanted, profiles }: Wanted): readonly Profile[] {
+  refuseUnknown("target", OUTPUT_TARGETS, wanted);
+  // The package for PyTorch launches the kernels of CUDA's profiles.
+  const targets = wanted?.map((target): Target => (target === "torch" ? "cuda" : target));
   const offered = targets ? ALL_PROFILES.filter(({ target }) => targets.includes(target)) : ALL_PROFILES;
   if (profiles === undefined) return targets ? offered : PROFILES.wgsl;
   refuseUnknown(

@@ -3,6 +3,9 @@
 
 import type { Target } from "../runtime/plan.ts";
 
+/** What may be asked for: sources of a target, or the package for PyTorch around those for CUDA. */
+export type OutputTarget = Target | "torch";
+
 export type Profile = WgslProfile | CudaProfile;
 
 interface AnyProfile {
@@ -113,7 +116,9 @@ export const PROFILES: { readonly wgsl: readonly WgslProfile[]; readonly cuda: r
   cuda: [cudaProfile(100), cudaProfile(90), cudaProfile(80)],
 };
 
-export const TARGETS = Object.keys(PROFILES) as readonly Target[];
+const TARGETS = Object.keys(PROFILES) as readonly Target[];
+
+export const OUTPUT_TARGETS: readonly OutputTarget[] = [...TARGETS, "torch"];
 
 /** Every profile, by target. */
 export const ALL_PROFILES: readonly Profile[] = TARGETS.flatMap((target): readonly Profile[] => PROFILES[target]);

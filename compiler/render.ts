@@ -1,13 +1,12 @@
 // Pass 6. A kernel of the plan becomes source text, through the template of its name in the folder of its target.
 // Templates receive names, types, numbers and yes-or-no choices; what is decided is decided before.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import Handlebars from "handlebars";
 import type { KernelPlan, Target } from "../runtime/plan.ts";
 import { parameterOf, sharedVariableOf } from "./cuda-declarations.ts";
 import { withOptions } from "./render/options.ts";
 import { scalarsToCuda } from "./scalar/cuda.ts";
 import { scalarsToWgsl } from "./scalar/wgsl.ts";
+import { loadTemplates } from "./templates.ts";
 
 /** Where a kernel belongs, for the header of its source. */
 export interface KernelPlace {
@@ -17,8 +16,6 @@ export interface KernelPlace {
   readonly profile: string;
   readonly target: Target;
 }
-
-const OPTIONS = { noEscape: true, strict: true, knownHelpersOnly: true, preventIndent: true } as const;
 
 const cached = new Map<Target, ReturnType<typeof loadTemplates>>();
 
@@ -83,28 +80,3 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     ].join(", "),
   }),
 };
-
-/** Reads every template of a target once; the file name without `.hbs` names both template and partial. */
-function loadTemplates(target: Target): (name: string) => Handlebars.TemplateDelegate {
-  // `templates/` lies beside `compiler/` in the sources, and beside `dist/` in the built package.
-  const folder = [`../templates/${target}/`, `../../templates/${target}/`]
-    .map((path) => new URL(path, import.meta.url))
-    .find((url) => existsSync(url))!;
-  const handlebars = Handlebars.create();
-  const onlyBoolean = (helper: "if" | "unless", wanted: boolean) =>
-    // Handlebars takes a missing name for false even in strict mode, and 0 too; here both are mistakes.
-    handlebars.registerHelper(helper, function (this: unknown, value: unknown, options: Handlebars.HelperOptions) {
-      if (typeof value !== "boolean")
-        throw new Error(`{{#${helper}}} in a template got ${String(value)}, not a choice`);
-      return value === wanted ? options.fn(this) : options.inverse(this);
-    });
-  onlyBoolean("if", true);
-  onlyBoolean("unless", false);
-  for (const file of readdirSync(folder).sort()) {
-    handlebars.registerPartial(
-      file.replace(/\.hbs$/, ""),
-      handlebars.compile(readFileSync(new URL(file, folder), "utf8"), OPTIONS),
-    );
-  }
-  return (name) => handlebars.partials[name] as Handlebars.TemplateDelegate;
-}

@@ -18,13 +18,17 @@ export interface CompiledFfn {
   readonly weights: WeightSource;
 }
 
-export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
-  const { layer: options, bias = {} } = ffnCase;
+/** The model of a case, whose only layer is `LAYER`. */
+export function ffnModel({ layer: options, bias = {} }: FfnCase) {
   const weights = { up: "up", down: "down", ...(options.gated !== false && { gate: "gate" }) };
   const named = Object.keys(bias).map((of) => [of === "gate" && options.gated === false ? "up" : of, `${of}.bias`]);
-  const model = defineModel("case", {
+  return defineModel("case", {
     [LAYER]: ffn({ crossover: "ignore", ...options, weights, bias: Object.fromEntries(named) }),
   });
+}
+
+export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
+  const model = ffnModel(ffnCase);
   const { plan, files } = emit(check({ model, sites: [] }), profiles);
   const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
   const layer = plan.layers[LAYER] as FfnPlan;

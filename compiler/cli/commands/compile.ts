@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { type Diagnostic, HireError } from "../../../runtime/errors.ts";
 import type { FatbinSummary } from "../../fatbin.ts";
-import type { CompiledModel, CompiledSpec, Target } from "../../index.ts";
+import type { CompiledModel, CompiledSpec, OutputTarget } from "../../index.ts";
 import type { FolderDifference } from "../../write.ts";
 import { type CompiledFolder, sameName, summarizeWrite } from "../compiled-folders.ts";
 import { showProgress } from "../progress.ts";
@@ -13,7 +13,7 @@ import { forEachSpec, type GlobalArguments, runCommand } from "../run-command.ts
 interface Arguments extends GlobalArguments {
   readonly spec: readonly string[];
   readonly out: string;
-  readonly target: readonly Target[] | undefined;
+  readonly target: readonly OutputTarget[] | undefined;
   readonly profile: readonly string[] | undefined;
   readonly check?: boolean | undefined;
   readonly watch?: boolean | undefined;
@@ -29,9 +29,9 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("out", { describe: "Folder that gets one folder per model", type: "string", default: "generated" })
       .option("target", {
         describe: "What to emit; default: wgsl, or what --profile asks for",
-        choices: ["wgsl", "cuda"] as const satisfies readonly Target[],
+        choices: ["wgsl", "cuda", "torch"] as const satisfies readonly OutputTarget[],
         array: true,
-        coerce: splitAtCommas<Target>,
+        coerce: splitAtCommas<OutputTarget>,
       })
       .option("profile", {
         describe: "Device profiles to compile for; default: all of the targets",
@@ -51,6 +51,7 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
       .example("$0 compile tiny-lm.hire.ts", "writes generated/tiny-lm/")
       .example("$0 compile tiny-lm.hire.ts --target wgsl,cuda", "adds sources for CUDA")
       .example("$0 compile tiny-lm.hire.ts --target cuda --fatbin", "and images of them, for cards from sm_80 on")
+      .example("$0 compile tiny-lm.hire.ts --target torch", "sources for CUDA, and a package for PyTorch")
       .example("$0 compile tiny-lm.hire.ts --watch", "and again with every save, until Ctrl+C")
       .example("$0 compile specs/*.hire.ts --check", "for CI: are the committed kernels up to date?"),
   handler: (args) =>

@@ -5,19 +5,19 @@
 // Scores every row with its quantized copy and keeps, of every bucket and token, the KEEP best. Scores stay in registers and
 // shared memory; only the survivors are written.
 // Launch: one block of THREADS threads per bucket. Bucket b owns the rows r with r mod BUCKETS = b, so neighbours in the
-// vocabulary never share one. A thread scores a SPLITS-th of one row of a tile for all tokens at once: the weights are read once, 16
+// vocabulary never share one. A thread scores one row of a tile for all tokens at once: the weights are read once, 16
 // bytes at a time, and thread by thread side by side. Then each token's warp merges the tile into the rows that it kept.
 // Reads the scored copy once and the tokens from cache; writes BATCH x BUCKETS x KEEP survivors, best first.
 
 namespace {
 
-constexpr unsigned int LANES = 64u; // rows of a tile, one to a thread of each split
-constexpr unsigned int SPLITS = 2u; // parts of a row, each scored by a thread of its own
-constexpr unsigned int THREADS = LANES * SPLITS;
+constexpr unsigned int LANES = 64u; // rows of a tile, one to a thread
+constexpr unsigned int THREADS = LANES;
 constexpr unsigned int BATCH = 1u;
 constexpr unsigned int WARPS = THREADS / 32u;
 constexpr unsigned int TURNS = (BATCH + WARPS - 1u) / WARPS; // tokens of a warp
 constexpr unsigned int WHOLE_WARP = 0xffffffffu;
+constexpr unsigned int PLACES = LANES; // in a tile, of what is selected from
 constexpr unsigned int INPUTS = 2304u;
 constexpr unsigned int ROWS = 256000u;
 constexpr unsigned int BUCKETS = 1000u;
@@ -26,7 +26,6 @@ constexpr unsigned int STEPS = 72u; // of 32 codes per row
 constexpr unsigned int LEVEL_SHIFT = 4u; // bits of a code's signed byte below the number that it stands for
 constexpr unsigned int GROUPS = 18u; // per row, each with a scale
 constexpr unsigned int SCALE_WORDS = 5u; // of 4 scales per row
-constexpr unsigned int WORDS_PER_SPLIT = (SCALE_WORDS + SPLITS - 1u) / SPLITS;
 constexpr unsigned int STEPS_PER_GROUP = 4u;
 constexpr unsigned int CHUNKS = 144u; // of 16 codes per token
 constexpr unsigned int KEEP = 2u; // survivors per bucket
@@ -137,11 +136,9 @@ __device__ __forceinline__ void score_tile(
   const unsigned int* __restrict__ scales,
   const uint4* token_codes,
   unsigned int tile,
-  unsigned int lane,
-  unsigned int split
+  unsigned int lane
 ) {
-  const unsigned int end = min((split + 1u) * WORDS_PER_SPLIT, SCALE_WORDS);
-  for (unsigned int word = split * WORDS_PER_SPLIT; word < end; word++) {
+  for (unsigned int word = 0u; word < SCALE_WORDS; word++) {
     const unsigned int word_scales = __ldg(scales + (tile * SCALE_WORDS + word) * LANES + lane);
 #pragma unroll
     for (unsigned int part = 0u; part < 4u; part++) {
@@ -181,7 +178,7 @@ __device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned in
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(128, 8) head_score_select(
+extern "C" __global__ void __launch_bounds__(64, 12) head_score_select(
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ codes, // [1000, 4, 72, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [1000, 4, 5, 64] bucket, tile, word, lane: 4 group scales of 8 bits
@@ -191,11 +188,9 @@ extern "C" __global__ void __launch_bounds__(128, 8) head_score_select(
   __shared__ unsigned int tile_keys[64];
   __shared__ unsigned int largest[1];
   __shared__ uint4 token_codes[144];
-  __shared__ int parts[128];
   const unsigned int bucket = blockIdx.x;
   const unsigned int thread = threadIdx.x;
-  const unsigned int lane = thread % LANES;
-  const unsigned int split = thread / LANES;
+  const unsigned int lane = thread;
   const unsigned int warp = thread / 32u;
   const unsigned int warp_lane = thread % 32u;
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
@@ -223,20 +218,10 @@ extern "C" __global__ void __launch_bounds__(128, 8) head_score_select(
     const unsigned int tile_of_all = bucket * TILES + tile;
     const float row_scale = __ldg(row_scales + tile_of_all * LANES + lane);
     int scores[BATCH] = {};
-    score_tile(scores, codes, scales, token_codes, tile_of_all, lane, split);
-    // The parts of a row meet, and the splits share the tokens.
+    score_tile(scores, codes, scales, token_codes, tile_of_all, lane);
 #pragma unroll
     for (unsigned int token = 0u; token < BATCH; token++) {
-      parts[(split * BATCH + token) * LANES + lane] = scores[token];
-    }
-    __syncthreads();
-#pragma unroll 1
-    for (unsigned int token = split; token < BATCH; token += SPLITS) {
-      int raw = parts[token * LANES + lane];
-#pragma unroll
-      for (unsigned int other = 1u; other < SPLITS; other++) {
-        raw += parts[(other * BATCH + token) * LANES + lane];
-      }
+      const int raw = scores[token];
       // One conversion and one product, each rounded to nearest: the same key on every backend. A token with NaN or
       // infinity has no codes: every row ties, as NaN.
       const float score = __fmul_rn(__int2float_rn(raw), row_scale);
@@ -253,11 +238,14 @@ extern "C" __global__ void __launch_bounds__(128, 8) head_score_select(
         break;
       }
 #pragma unroll 1
-      for (unsigned int place = warp_lane; place < LANES; place += 32u) {
+      for (unsigned int first = 0u; first < PLACES; first += 32u) {
+        const unsigned int place = first + warp_lane;
         const unsigned int key = tile_keys[token * LANES + place];
         offer(best[turn], key, (tile * LANES + place) * BUCKETS + bucket, warp_lane);
       }
     }
+    // The keys of the next tile take the place of these.
+    __syncthreads();
   }
 
 #pragma unroll

@@ -18,6 +18,7 @@ constexpr unsigned int BATCH = 1u;
 constexpr unsigned int WARPS = THREADS / 32u;
 constexpr unsigned int TURNS = (BATCH + WARPS - 1u) / WARPS; // tokens of a warp
 constexpr unsigned int WHOLE_WARP = 0xffffffffu;
+constexpr unsigned int PLACES = 8u; // in a tile, of what is selected from
 constexpr unsigned int INPUTS = 256u;
 constexpr unsigned int ROWS = 8192u;
 constexpr unsigned int GROUP_COUNT = 1024u;
@@ -190,7 +191,7 @@ __device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned in
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(128, 8) mlp0_score_select(
+extern "C" __global__ void __launch_bounds__(128, 6) mlp0_score_select(
   const float* __restrict__ x, // [1, 256] tokens on the basis
   const uint4* __restrict__ codes, // [128, 1, 16, 64] bucket, tile, step, lane: 16 codes of 8 bits
   const unsigned int* __restrict__ scales, // [128, 1, 2, 64] bucket, tile, word, lane: 4 group scales of 8 bits
@@ -260,10 +261,10 @@ extern "C" __global__ void __launch_bounds__(128, 8) mlp0_score_select(
         break;
       }
 #pragma unroll 1
-      for (unsigned int place = warp_lane; place < (GROUPS_PER_TILE + 31u) / 32u * 32u; place += 32u) {
+      for (unsigned int first = 0u; first < PLACES; first += 32u) {
+        const unsigned int place = first + warp_lane;
         const unsigned int key = tile_group_key(tile_keys + token * LANES, place, tile, bucket, largest[token]);
-        const unsigned int group = COMMON + (tile * GROUPS_PER_TILE + place) * BUCKETS + bucket;
-        offer(best[turn], key, group, warp_lane);
+        offer(best[turn], key, COMMON + (tile * GROUPS_PER_TILE + place) * BUCKETS + bucket, warp_lane);
       }
     }
   }

@@ -18,6 +18,7 @@ constexpr unsigned int BATCH = 8u;
 constexpr unsigned int WARPS = THREADS / 32u;
 constexpr unsigned int TURNS = (BATCH + WARPS - 1u) / WARPS; // tokens of a warp
 constexpr unsigned int WHOLE_WARP = 0xffffffffu;
+constexpr unsigned int PLACES = LANES; // in a tile, of what is selected from
 constexpr unsigned int INPUTS = 256u;
 constexpr unsigned int ROWS = 8192u;
 constexpr unsigned int BUCKETS = 128u;
@@ -249,7 +250,8 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
         break;
       }
 #pragma unroll 1
-      for (unsigned int place = warp_lane; place < LANES; place += 32u) {
+      for (unsigned int first = 0u; first < PLACES; first += 32u) {
+        const unsigned int place = first + warp_lane;
         const unsigned int key = tile_keys[token * LANES + place];
         offer(best[turn], key, (tile * LANES + place) * BUCKETS + bucket, warp_lane);
       }

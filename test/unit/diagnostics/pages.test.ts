@@ -12,7 +12,7 @@ async function textsBelow(...folders: readonly string[]): Promise<string> {
   const texts: string[] = [];
   for (const folder of folders) {
     const files = await readdir(join(root, folder), { recursive: true });
-    for (const file of files.filter((each) => each.endsWith(".ts"))) {
+    for (const file of files.filter((each) => /\.(ts|py)$/.test(each))) {
       texts.push(await readFile(join(root, folder, file), "utf8"));
     }
   }
@@ -23,7 +23,7 @@ function codesIn(text: string): string[] {
   return [...new Set(text.match(/\bHIRE-[A-Z]+-\d{3}\b/g))].sort();
 }
 
-const codes = codesIn(await textsBelow("dsl", "compiler", "runtime"));
+const codes = codesIn(await textsBelow("dsl", "compiler", "runtime", "templates/torch"));
 const index = await readFile(join(pageFolder, "README.md"), "utf8");
 const rows = [...index.matchAll(/^\| \[(HIRE-[A-Z]+-\d{3})\]\(\1\.md\) +\| (.*?) +\|$/gm)];
 const titles = new Map(rows.map(([, code, title]) => [code!, title!]));
@@ -34,7 +34,7 @@ test("every code of the sources has a page, and every page a code", async () => 
 });
 
 test("every code is provoked by a test", async () => {
-  const provoked = codesIn(await textsBelow("test/unit/diagnostics", "test/specs", "test/cuda-driver"));
+  const provoked = codesIn(await textsBelow("test/unit/diagnostics", "test/specs", "test/cuda-driver", "test/torch"));
   expect(codes.filter((code) => !provoked.includes(code))).toEqual([]);
 });
 

@@ -79,8 +79,8 @@ describe("a layer that no kernel can serve is refused while compiling", () => {
   });
 
   test.each([
-    [{ targets: [] }, "No target is named", "Use one of: wgsl, cuda"],
-    [{ targets: ["metal" as "wgsl"] }, 'There is no target "metal"', "Use one of: wgsl, cuda"],
+    [{ targets: [] }, "No target is named", "Use one of: wgsl, cuda, torch"],
+    [{ targets: ["metal" as "wgsl"] }, 'There is no target "metal"', "Use one of: wgsl, cuda, torch"],
     [{ profiles: [] }, "No device profile is named", /^Use one of: webgpu-subgroups, .*cuda-sm80$/],
     [
       { targets: ["wgsl"], profiles: ["cuda-sm80"] },
