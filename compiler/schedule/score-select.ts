@@ -89,8 +89,9 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   // Beside the scores of a large batch, registers of a CUDA thread would not do for its tails.
   const manyTails = tail && cuda && statistical && batch > 4;
   const tailsInWorkgroup = manyTails && place("tails", "vec2<u32>", batch * tiling.lanes, 8);
-  // Beside a large batch of f32 scores there are no registers left for them.
-  const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP && (int8 || batch <= 4);
+  // Where tokens are read from device memory, or are f32, a large batch leaves no registers for them.
+  const mostInRegisters = quantizesHere ? batch : int8 ? 8 : 4;
+  const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP && batch <= mostInRegisters;
   const keptInWorkgroup = !keptInRegisters && place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
@@ -201,12 +202,9 @@ function splitsOf(layer: ScoredPlan): number {
 }
 
 /**
- * A thread has 80 registers then, or 128, or 255 where tokens are read from device memory, sums of exp are carried along, or
- * a batch is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
+ * A thread has 128 registers then, or 255 where tokens are read from device memory, sums of exp are carried along, or a batch
+ * is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
  */
 function residentThreads(layer: ScoredPlan, tokensAreShared: boolean): number {
-  const { batch, certificate, estimator } = layer;
-  if (!tokensAreShared || hasTail(layer) || batch > 8) return 256;
-  const int8 = estimator.kind === "quantized" && estimator.activations === "int8";
-  return batch === 1 && int8 && !certificate ? 768 : 512;
+  return !tokensAreShared || hasTail(layer) || layer.batch > 8 ? 256 : 512;
 }

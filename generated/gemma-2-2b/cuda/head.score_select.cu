@@ -178,7 +178,7 @@ __device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned in
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(64, 12) head_score_select(
+extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ codes, // [1000, 4, 72, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [1000, 4, 5, 64] bucket, tile, word, lane: 4 group scales of 8 bits

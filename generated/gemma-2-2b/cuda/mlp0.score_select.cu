@@ -213,7 +213,7 @@ __device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned in
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(256, 3) mlp0_score_select(
+extern "C" __global__ void __launch_bounds__(256, 2) mlp0_score_select(
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ codes, // [144, 1, 72, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [144, 1, 5, 64] bucket, tile, word, lane: 4 group scales of 8 bits

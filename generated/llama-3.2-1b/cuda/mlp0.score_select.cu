@@ -191,7 +191,7 @@ __device__ __forceinline__ void offer(uint2& kept, unsigned int key, unsigned in
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(128, 6) mlp0_score_select(
+extern "C" __global__ void __launch_bounds__(128, 4) mlp0_score_select(
   const float* __restrict__ x, // [1, 256] tokens on the basis
   const uint4* __restrict__ codes, // [128, 1, 16, 64] bucket, tile, step, lane: 16 codes of 8 bits
   const unsigned int* __restrict__ scales, // [128, 1, 2, 64] bucket, tile, word, lane: 4 group scales of 8 bits
