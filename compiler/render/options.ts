@@ -21,6 +21,7 @@ const ABSENT = {
   multinomial: false,
   keptInRegisters: false,
   split: false,
+  keysMeetAgain: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {

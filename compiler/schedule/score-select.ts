@@ -60,7 +60,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const cuda = profile.target === "cuda";
   const variables: WorkgroupVariable[] = [];
   // In CUDA all tokens of a tile are selected from between the same two barriers.
-  if (group || !statistical) variables.push(array("tile_keys", "u32", tiling.lanes * (cuda ? batch : 1), 4));
+  if (cuda || group || !statistical) variables.push(array("tile_keys", "u32", tiling.lanes * (cuda ? batch : 1), 4));
   if (statistical) {
     variables.push(array("moments", "vec2<f32>", tiling.lanes, 8), array("above", "atomic<u32>", tiling.lanes / 32, 4));
   }
@@ -179,6 +179,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         ...finish?.choices,
         keptInRegisters,
         split: splits > 1,
+        keysMeetAgain: cuda && splits === 1 && tiling.tiles > 1,
       }),
       ...dtypeChoices(layer),
     },

@@ -219,9 +219,15 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
     const float row_scale = __ldg(row_scales + tile_of_all * LANES + lane);
     int scores[BATCH] = {};
     score_tile(scores, codes, scales, token_codes, tile_of_all, lane);
+    // What follows is long, so it is not repeated in the code for every token, and to look a score up by its number would put
+    // all of them into local memory.
 #pragma unroll
     for (unsigned int token = 0u; token < BATCH; token++) {
-      const int raw = scores[token];
+      tile_keys[token * LANES + lane] = static_cast<unsigned int>(scores[token]);
+    }
+#pragma unroll 1
+    for (unsigned int token = 0u; token < BATCH; token++) {
+      const int raw = static_cast<int>(tile_keys[token * LANES + lane]);
       // One conversion and one product, each rounded to nearest: the same key on every backend. A token with NaN or
       // infinity has no codes: every row ties, as NaN.
       const float score = __fmul_rn(__int2float_rn(raw), row_scale);
@@ -244,7 +250,7 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
         offer(best[turn], key, (tile * LANES + place) * BUCKETS + bucket, warp_lane);
       }
     }
-    // The keys of the next tile take the place of these.
+    // The scores of the next tile take the place of these.
     __syncthreads();
   }
 
