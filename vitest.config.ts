@@ -31,7 +31,7 @@ export default defineConfig({
               extends: true as const,
               test: {
                 name: "lavapipe",
-                include: ["test/software/{softmax,ffn,slices,ffn-slices}.test.ts"],
+                include: ["test/software/{softmax-even,softmax-odd,ffn,slices,ffn-slices}.test.ts"],
                 env: { HIREC_TEST_DRIVER: lavapipe },
               },
             },

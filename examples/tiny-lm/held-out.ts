@@ -19,9 +19,10 @@ export interface HeldOut {
  * already stand for all 25 passages. The same call gives the same positions.
  * @param folder the folder that holds tokenizer.json and validation.txt.
  * @param positions at most 40,192; a multiple of 128 gives whole windows.
+ * @param shift windows by which each is moved: with 1 and up to 20,096 positions, text that a call with 0 does not meet.
  * @throws RangeError when the text has fewer positions.
  */
-export async function heldOut(folder: string, positions: number, decoder: Decoder): Promise<HeldOut> {
+export async function heldOut(folder: string, positions: number, decoder: Decoder, shift = 0): Promise<HeldOut> {
   const text = await heldOutTokens(folder);
   const { context, embedding } = decoder;
   // As in training's validation: the text is one run of windows, the last token of the text has no successor.
@@ -38,7 +39,7 @@ export async function heldOut(folder: string, positions: number, decoder: Decode
     next: new Int32Array(positions),
   };
   for (let i = 0; i < windows; i++) {
-    const begin = Math.floor((i * available) / windows) * context;
+    const begin = ((Math.floor((i * available) / windows) + shift) % available) * context;
     const end = begin + Math.min(context, positions - i * context);
     found.tokens.set(text.subarray(begin, end), i * context);
     found.inputs.set(await decoder.hidden(text.subarray(begin, end)), i * context * embedding.inputs);

@@ -6,8 +6,17 @@ import { feedForward } from "./feed-forward.ts";
 import { heldOut } from "./held-out.ts";
 import { loadWeights } from "./weights.ts";
 
-/** Writes `head.input` and `mlp0.input` to `mlp2.input`, F32 `[positions, 256]`. @returns their shape. */
-export async function recordActivations(folder: string, positions: number, file: string): Promise<readonly number[]> {
+/**
+ * Writes `head.input` and `mlp0.input` to `mlp2.input`, F32 `[positions, 256]`.
+ * @param shift of `heldOut`: 1 for text that what is measured on does not share.
+ * @returns their shape.
+ */
+export async function recordActivations(
+  folder: string,
+  positions: number,
+  file: string,
+  shift = 0,
+): Promise<readonly number[]> {
   const { config, layers } = await loadWeights(folder);
   const { hidden_size: inputs } = config;
   const seen = layers.map(() => [] as Float32Array[]);
@@ -19,7 +28,7 @@ export async function recordActivations(folder: string, positions: number, file:
     }
     return output;
   });
-  const { inputs: head } = await heldOut(folder, positions, decoder);
+  const { inputs: head } = await heldOut(folder, positions, decoder, shift);
   const shape = [positions, inputs];
   const tensor = (name: string, parts: readonly Float32Array[]) => ({
     name: `${name}.input`,

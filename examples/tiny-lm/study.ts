@@ -74,7 +74,7 @@ function modelOf({ head, mlp, candidates }: Setting): Model {
 }
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
-const positions = Number(process.argv[2] ?? 1024);
+const positions = Number(process.argv[2] ?? 512);
 const temporary = await mkdtemp(join(tmpdir(), "hirec-study-"));
 try {
   await study();
@@ -89,7 +89,8 @@ async function study(): Promise<void> {
   const exact = await loadDecoder(folder);
   const held = await heldOut(folder, positions, exact);
   const activations = join(temporary, "activations.safetensors");
-  await recordActivations(folder, 512, activations);
+  // Of other windows than those that are measured.
+  await recordActivations(folder, 512, activations, 1);
   const device = await requestNodeDevice();
   console.log(`${positions} held-out positions on ${device.description}\n`);
   console.log(
