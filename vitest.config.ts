@@ -20,6 +20,8 @@ export default defineConfig({
     ],
   },
   test: {
+    // vitest would leave a core free, which on two cores is half of them.
+    maxWorkers: "100%",
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
