@@ -6,9 +6,9 @@ import type { NodeDevice } from "../../runtime/node/device.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { loadModel } from "../../runtime/webgpu/model.ts";
 import { compileCase, LAYER } from "../cases/compile-case.ts";
-import { judge } from "../cases/judge.ts";
+import { judgeClaim } from "../cases/judge-certified.ts";
 import { oracle } from "../cases/oracle.ts";
-import { rowOf } from "../cases/selected.ts";
+import { resultOf, rowOf } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { requestTestDevice } from "../software/device.ts";
 import { findLavapipe } from "./find.ts";
@@ -31,15 +31,14 @@ describe.skipIf(!manifest)(`lavapipe${why}`, () => {
     const compiled = compileCase(softmaxCase);
     const { layer, data, weights } = compiled;
     const model = await loadModel(lavapipe.device, compiled, weights, { profile: "webgpu-subgroups" });
-    const found = await model.softmax(LAYER).run(data.x);
+    const found = await model.softmax(LAYER).run(data.x, data.taken);
     model.destroy();
-    const wanted = await (await createReferenceSoftmax(LAYER, layer, weights)).run(data.x);
+    const wanted = await (await createReferenceSoftmax(LAYER, layer, weights)).run(data.x, data.taken);
     const expectedOf = oracle(layer, data);
     for (let token = 0; token < softmaxCase.tokens; token++) {
       const best = Array.from(rowOf(wanted.indices, layer.k, token));
-      const result = { indices: rowOf(found.indices, layer.k, token), values: rowOf(found.values, layer.k, token) };
-      const expected = { ...expectedOf(rowOf(data.x, layer.inputs, token)), best };
-      expect(judge(softmaxCase.comparison, layer, expected, result)).toEqual([]);
+      const expected = { ...expectedOf(rowOf(data.x, layer.inputs, token), token), best };
+      expect(judgeClaim(softmaxCase.comparison, layer, expected, resultOf(found, layer.k, token))).toEqual([]);
     }
   });
 });
