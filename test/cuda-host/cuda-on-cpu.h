@@ -43,7 +43,7 @@ struct Place {
 extern Place place;
 
 /** Waits for every thread of the block. @param line where, so that threads that wait at different places are caught. */
-bool wait_for_block(int line, bool any);
+void wait_for_block(int line);
 /** Waits for every lane of the warp, and gives what `lane` brought along. */
 std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value, unsigned int lane);
 /** Waits likewise, and gives a bit for each lane whose predicate holds. */
@@ -98,8 +98,7 @@ Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
 #define threadIdx (on_cpu::place.thread)
 #define blockIdx (on_cpu::place.block)
 
-#define __syncthreads() static_cast<void>(on_cpu::wait_for_block(__LINE__, false))
-#define __syncthreads_or(predicate) on_cpu::wait_for_block(__LINE__, (predicate) != 0)
+#define __syncthreads() on_cpu::wait_for_block(__LINE__)
 #define __syncwarp() static_cast<void>(on_cpu::exchange_in_warp(__LINE__, 0xffffffffu, 0u, threadIdx.x % 32u))
 #define __shfl_sync(mask, value, lane) on_cpu::shuffle(__LINE__, mask, value, (lane) % 32u)
 #define __shfl_xor_sync(mask, value, lanes) on_cpu::shuffle(__LINE__, mask, value, (threadIdx.x % 32u) ^ (lanes))

@@ -49,8 +49,6 @@ std::map<unsigned int, std::vector<Fiber>> fibers_of;
 std::vector<Fiber>* team = nullptr;
 std::vector<unsigned int> ready;
 Fiber* current = nullptr;
-bool any_at_block = false;
-bool any_released = false;
 std::mt19937 order;
 const Kernel* kernel = nullptr;
 void* const* arguments = nullptr;
@@ -146,8 +144,6 @@ void release_block() {
     fiber.state = State::ready;
     ready.push_back(number_of(fiber));
   }
-  any_released = any_at_block;
-  any_at_block = false;
 }
 
 void run_block(uint3 block) {
@@ -155,7 +151,6 @@ void run_block(uint3 block) {
     std::memset(kernel->shared, SHARED_GARBAGE, static_cast<std::size_t>(kernel->shared_end - kernel->shared));
   }
   ready.clear();
-  any_at_block = false;
   for (Fiber& fiber : *team) {
     fiber.started = false;
     fiber.state = State::ready;
@@ -203,10 +198,8 @@ void run_blocks(const Kernel& each, uint3 count, unsigned int threads, void* con
   for (const uint3 block : blocks) run_block(block);
 }
 
-bool wait_for_block(int line, bool any) {
-  any_at_block |= any;
+void wait_for_block(int line) {
   wait(State::at_block, line);
-  return any_released;
 }
 
 std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value, unsigned int lane) {
