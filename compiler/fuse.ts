@@ -5,7 +5,8 @@
 //    selection); every workgroup then quantizes the tokens again, which costs less than a launch. Otherwise it is a
 //    kernel of its own, and the codes are read through the cache. So is `project` always, one workgroup per row of the basis.
 // 3. Everything behind the survivors shares one kernel with one workgroup per token: a few thousand survivors are too
-//    little work to split, and WGSL has no order between workgroups that a later stage could rely on.
+//    little work to split, and WGSL has no order between workgroups that a later stage could rely on. CUDA has, by which
+//    several blocks share the exact rows.
 // 4. Unless the exact weights exceed one binding of the profile: then `rescore` is a kernel of its own, launched once per
 //    slice of rows, between one that selects and one that ranks.
 // 5. `certify` joins whatever ranks. The three parts of a fallback are kernels of their own: which tokens it is for is

@@ -22,6 +22,10 @@ const ABSENT = {
   keptInRegisters: false,
   split: false,
   keysMeetAgain: false,
+  opensMeetings: false,
+  bySlot: false,
+  hasCommon: false,
+  together: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
@@ -44,6 +48,7 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     noKey: (made.gaps && selects) || others.certifies === true,
     /** Keys become numbers again in the first stage. */
     readsKeys: made.tail || made.statistical,
+    skipsGaps: made.gaps && !made.split,
     meetsNoRow: made.gaps && (selects || rescores),
     /** The helpers that a kernel needs, each emitted once. */
     makesKeys: rescores || made.finishes || made.multinomial || others.bounded === true,

@@ -1,26 +1,40 @@
-// What the neurons of the candidate groups add to the result: one workgroup per group.
+// What the neurons of the candidate groups add to the result: one workgroup per group, or per place of one where those are
+// fewer.
 
-import type { BindingPlan, FfnPlan, KernelPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, FfnPlan, KernelPlan, LaunchPlan } from "../../runtime/plan.ts";
+import { evaluateScalar, type ScalarFunction } from "../../runtime/scalar.ts";
 import { biasBinding, binding, chosenBinding, inputBinding } from "./buffers.ts";
 import { gatherShape, groupConstants, groupScore } from "./groups.ts";
 import { array, type Context, dtypeChoices, kernel, made } from "./kernel.ts";
 import { groupSlices, launchesOf } from "./slices.ts";
 
-/** Invocations of a gathering workgroup; in CUDA as many warps as share the neurons of a group, at most 8. */
+/** Invocations of a gathering workgroup. */
 const LANES = 256;
+
+/** Rows of a group that are multiplied at a time; in CUDA each by a warp. */
+const TEAMS = 8;
 const LANES_PER_WARP = 32;
 
-/** Rows of a group that are multiplied at a time. */
-const MOST_TEAMS = 8;
+/** Warps of a block: with more, a thread of a large batch has no registers for the sums of its tokens. */
+const mostWarps = (batch: number) => (batch > 8 ? 8 : 16);
+
+/** Where an activation that gives exact zeros gives some: its weak side, and around the origin. */
+const PROBES = [-8, -1, -0.125, 0.125];
 
 export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
   const { layer, profile } = context;
   const { batch, inputs, gated, group, activation } = layer;
   const shape = gatherShape(layer);
   const cuda = profile.target === "cuda";
-  const teams = Math.min(MOST_TEAMS, 2 ** Math.ceil(Math.log2(group.size)));
+  // Where no neuron is zero, there is nothing to wait for before up is read.
+  const together = cuda && gated && !givesZeros(activation) ? 2 : 1;
+  const rows = group.size * together;
+  const teams = Math.min(cuda ? mostWarps(batch) : TEAMS, 2 ** Math.ceil(Math.log2(rows)));
   const lanes = cuda ? LANES_PER_WARP * teams : LANES;
-  const launches = launchesOf(groupSlices(layer, profile), (groups) => [groups, 1, 1]);
+  const bySlot = cuda && batch * shape.slots < group.count;
+  const launches: readonly LaunchPlan[] = bySlot
+    ? [{ workgroups: [shape.slots, batch, 1] }]
+    : launchesOf(groupSlices(layer, profile), (groups) => [groups, 1, 1]);
   const sliced = launches.length > 1;
   const upBiased = layer.biases?.up !== undefined;
 
@@ -59,7 +73,7 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
     launches,
     bindings,
     variables: [
-      array("dots", "f32", batch * group.size, 4),
+      array("dots", "f32", batch * rows, 4),
       array("hidden", "f32", batch * group.size, 4),
       array("working", "u32", group.size, 4),
       ...(cuda ? [] : [array("partial", "f32", lanes, 4)]),
@@ -68,6 +82,7 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
       LANES: lanes,
       LANES_PER_ROW: lanes / teams,
       TEAMS: teams,
+      ...(cuda && { DOT_ROWS: rows }),
       BATCH: batch,
       INPUTS: inputs,
       ROWS: layer.rows,
@@ -86,8 +101,20 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
       wholeGroups: layer.rows % group.size === 0,
       ...score.choices,
       ...dtypeChoices(layer),
-      ...made({ biased: layer.bias !== undefined, upBiased }),
+      ...made({
+        biased: layer.bias !== undefined,
+        upBiased,
+        bySlot,
+        together: together > 1,
+        hasCommon: bySlot && group.common > 0,
+        gaps: bySlot && layer.selection.kind === "statistical",
+      }),
     },
     functions: { activation, ...score.functions },
   });
+}
+
+function givesZeros(activation: ScalarFunction): boolean {
+  const value = evaluateScalar(activation);
+  return PROBES.some((z) => value(z) === 0);
 }

@@ -27,6 +27,7 @@ import {
   variable,
   type WorkgroupVariable,
 } from "./kernel.ts";
+import { meetingsBinding, rescoreParts } from "./rescore-parts.ts";
 import { launchesOf, rowSlices } from "./slices.ts";
 
 /** Invocations of the workgroup behind the survivors: one per bin of its 8-bit radix histogram. */
@@ -90,6 +91,9 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   // Kernels that share the candidates meet in device memory.
   const chosenInWorkgroup = selects && ranks && fits;
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
+  const parts = fallback ? 1 : rescoreParts(layer, profile);
+  const split = parts > 1;
+  if (split) variables.push(variable("meeting", "u32", 4));
 
   const bindings: BindingPlan[] = [];
   const { group } = layer;
@@ -104,6 +108,10 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (!chosenInWorkgroup) {
     const access = selects || rescores || addsUp ? "read_write" : "read";
     bindings.push(binding("chosen", access, "array<vec2<u32>>", `[${batch}, ${candidates}] key and row`));
+  }
+  if (split) {
+    const scored = binding("scored", "read_write", "array<vec2<u32>>", `[${batch}, ${candidates}] exact key and row`);
+    bindings.push({ ...scored, buffer: "chosen" }, meetingsBinding(layer));
   }
   if (places) {
     const note = `[${batch}, ${group.count}] where a token keeps a group, counted from 1; 0 nowhere`;
@@ -138,7 +146,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
     workgroupSize: RESCORE_LANES,
     launches: sliced
       ? launchesOf(slices, () => [batch, 1, 1])
-      : [{ workgroups: [batch, 1, 1], ...(fallback && !cuda && { indirect: 0 }) }],
+      : [{ workgroups: split ? [parts, batch, 1] : [batch, 1, 1], ...(fallback && !cuda && { indirect: 0 }) }],
     bindings,
     variables,
     constants: {
@@ -149,6 +157,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ...(bounded && { INPUTS: inputs, ...(int8 && { STEP }) }),
       ...(selectsTail && { BATCH: batch, BUCKETS: selection.buckets }),
       ...(ranks && { K: k }),
+      ...(split && { PARTS: parts }),
       ...(layer.kind === "ffn" && { GROUP_COUNT: layer.group.count, COMMON: layer.group.common }),
       ...(addsUp && { CANDIDATES_PER_LANE: Math.ceil(candidates / RESCORE_LANES) }),
       ...finish?.constants,
@@ -180,6 +189,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       guarded: inputs < rowQuads * 4,
       ...dtypeChoices(layer),
       ...made({
+        split,
         biased: rescores && layer.bias !== undefined,
         gaps: layer.mask || selection.kind === "statistical",
         tail: tail && (selects || ranks),

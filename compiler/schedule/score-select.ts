@@ -27,9 +27,11 @@ import {
   dtypeChoices,
   finishing,
   kernel,
+  MULTIPROCESSORS,
   made,
   type WorkgroupVariable,
 } from "./kernel.ts";
+import { meetingsBinding, rescoreParts } from "./rescore-parts.ts";
 import { bucketSlices, launchesOf } from "./slices.ts";
 
 /** Share of mean and deviation by which a threshold is lowered, so that no rounding drops rows that are all alike. */
@@ -37,9 +39,6 @@ const THRESHOLD_MARGIN = 2 ** -12;
 
 /** Rows that a warp keeps in registers, one to a lane. */
 const LANES_PER_WARP = 32;
-
-/** Of the cards that the CUDA profiles are for: they have 108 to 148. */
-const MULTIPROCESSORS = 128;
 
 /** Splits of a row beyond which a thread has too little to do between two barriers. */
 const MOST_SPLITS = 8;
@@ -102,6 +101,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   if (layer.bias !== undefined) bindings.push(biasBinding(layer));
   if (layer.mask) bindings.push(maskBinding(layer));
   bindings.push(survivorsBinding(layer, "read_write"));
+  const opensMeetings = rescoreParts(context.layer, profile) > 1;
+  if (opensMeetings) bindings.push(meetingsBinding(layer));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
   const sliced = launches.length > 1;
   if (sliced) bindings.push(binding("first_bucket", "uniform", "u32", "of the slice of this launch"));
@@ -179,6 +180,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         ...finish?.choices,
         keptInRegisters,
         split: splits > 1,
+        opensMeetings,
         keysMeetAgain: cuda && splits === 1 && tiling.tiles > 1,
       }),
       ...dtypeChoices(layer),

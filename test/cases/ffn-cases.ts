@@ -177,6 +177,30 @@ const SHAPES: readonly FfnCase[] = [
   ),
 ];
 
+/** Activations that are hardly ever zero: then gate and up may be read together. */
+const HARDLY_ZERO: readonly FfnCase[] = (
+  [
+    ["groups of 8, one token", { inputs: 70, hidden: 260, batch: 1 }],
+    ["groups of 5, common", { inputs: 33, hidden: 203, batch: 3, group: { size: 5 }, common: 2, dtype: "f32" }],
+    ["groups of 64", { inputs: 300, hidden: 700, outputs: 40, batch: 2, group: { size: 64 }, k: 2, candidates: 3 }],
+    ["as many tokens as can be", { inputs: 24, hidden: 96, batch: 16, k: 2, candidates: 4, dtype: "f16" }],
+    ["by the sum", { inputs: 1100, hidden: 96, batch: 2, k: 2, candidates: 4, group: { score: "sum" } }],
+  ] as const
+).flatMap(([name, shape]): FfnCase[] => {
+  const layer = { activation: (z: number) => z + 3, estimator: int4, k: 4, candidates: 9, ...shape };
+  const tokens = shape.batch + 1;
+  return [
+    whole(`hardly ever zero, ${name}`, layer, tokens),
+    { ...whole(`hardly ever zero, biased, ${name}`, layer, tokens), bias: { gate: integers(3), up: integers(3) } },
+    {
+      ...whole(`hardly ever zero, zero times infinity, ${name}`, layer, tokens),
+      gate: each((row) => (row % 2 === 0 ? -3 : 2)),
+      up: each((row) => (row % 2 === 0 ? Number.POSITIVE_INFINITY : 1)),
+      inputs: each((_token, column) => (column === 0 ? 1 : 0)),
+    },
+  ];
+});
+
 const LIFELIKE: readonly FfnCase[] = [
   lifelike(
     "silu, int8 activations, two stages",
@@ -327,6 +351,7 @@ const ODD_BIASES: readonly FfnCase[] = (
 
 export const FFN_CASES: readonly FfnCase[] = [
   ...SHAPES,
+  ...HARDLY_ZERO,
   ...LIFELIKE,
   ...SPECIAL,
   ...ADVERSARIAL,

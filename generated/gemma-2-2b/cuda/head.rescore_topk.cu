@@ -3,7 +3,8 @@
 // Stages: select survivors -> rescore -> topk.
 //
 // Finds the CANDIDATES best survivors of a token, computes their exact scores, and writes the K best in order.
-// Launch: one block of THREADS threads per token.
+// Launch: PARTS x (tokens) blocks of THREADS threads. The blocks of a token all find the same candidates, and each scores a
+// share of them; the last to be done goes on with what all of them scored.
 // Reads the survivors a few times, from cache, and the exact rows of the candidates once; writes K indices and values.
 
 namespace {
@@ -11,6 +12,7 @@ namespace {
 constexpr unsigned int THREADS = 256u;
 constexpr unsigned int SURVIVORS = 2000u;
 constexpr unsigned int CANDIDATES = 256u;
+constexpr unsigned int PARTS = 32u; // blocks per token
 constexpr unsigned int K = 64u;
 constexpr unsigned int INPUTS = 2304u;
 constexpr unsigned int CHUNKS = 288u; // of 16 bytes per exact row
@@ -143,6 +145,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   const uint2* __restrict__ survivors, // [1, 1000, 2] token, bucket, rank: key and row
   const float* __restrict__ x, // [1, 2304] tokens
   const uint4* __restrict__ exact, // [256000, 2304] bf16 weights, row by row
+  uint2* __restrict__ scored, // [1, 256] exact key and row
+  unsigned int* __restrict__ meetings, // [1, 2] of a token: candidates that are scored, and blocks that are done
   unsigned int* __restrict__ indices, // [1, 64] rows, best first
   float* __restrict__ values // [1, 64] their values
 ) {
@@ -151,7 +155,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   __shared__ uint3 digit;
   __shared__ unsigned int collected;
   __shared__ uint2 chosen[256];
-  const unsigned int token = blockIdx.x;
+  __shared__ unsigned int meeting;
+  const unsigned int part = blockIdx.x;
+  const unsigned int token = blockIdx.y;
   const unsigned int thread = threadIdx.x;
   const uint2* const own_survivors = survivors + token * SURVIVORS;
   uint2* const own_chosen = chosen;
@@ -187,7 +193,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
 
   // The order in which they are collected is left to chance; the result does not depend on it.
   for (unsigned int i = thread; i < SURVIVORS; i += THREADS) {
-    if ((ordered_pair(own_survivors[i]) & mask) >= wanted) {
+    const bool is_chosen = (ordered_pair(own_survivors[i]) & mask) >= wanted;
+    if (is_chosen && i % PARTS == part) {
       own_chosen[atomicAdd(&collected, 1u)] = own_survivors[i];
     }
   }
@@ -195,11 +202,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
 
   // A warp takes a row at a time.
   const unsigned int lane = thread % LANES_PER_ROW;
-  for (unsigned int candidate = thread / LANES_PER_ROW; candidate < CANDIDATES; candidate += TEAMS) {
+  for (unsigned int candidate = thread / LANES_PER_ROW; candidate < collected; candidate += TEAMS) {
     const float score = warp_sum(partial_score(exact, x, own_chosen[candidate].y, token, lane));
     if (lane == 0u) {
       own_chosen[candidate].x = order_key(score);
     }
+  }
+  __syncthreads();
+
+  // Only what is fenced before its block counts as done is sure to be seen by the last one.
+  unsigned int* const own_meeting = meetings + token * 2u;
+  if (thread == 0u) {
+    meeting = atomicAdd(own_meeting, collected);
+  }
+  __syncthreads();
+  for (unsigned int i = thread; i < collected; i += THREADS) {
+    scored[token * CANDIDATES + meeting + i] = own_chosen[i];
+  }
+  __threadfence();
+  __syncthreads();
+  if (thread == 0u) {
+    meeting = atomicAdd(own_meeting + 1, 1u);
+  }
+  __syncthreads();
+  if (meeting != PARTS - 1u) {
+    return;
+  }
+  __threadfence();
+  if (thread == 0u) {
+    collected = __ldcg(own_meeting);
+  }
+  __syncthreads();
+  // Past the cache of this multiprocessor, which knows nothing of the others' stores.
+  for (unsigned int i = thread; i < collected; i += THREADS) {
+    own_chosen[i] = __ldcg(scored + token * CANDIDATES + i);
   }
   __syncthreads();
 

@@ -183,7 +183,8 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
   const uint4* __restrict__ codes, // [1000, 4, 72, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [1000, 4, 5, 64] bucket, tile, word, lane: 4 group scales of 8 bits
   const float* __restrict__ row_scales, // [1000, 4, 64] bucket, tile, lane: 64 row scales a tile
-  uint2* __restrict__ survivors // [1, 1000, 2] token, bucket, rank: key and row
+  uint2* __restrict__ survivors, // [1, 1000, 2] token, bucket, rank: key and row
+  unsigned int* __restrict__ meetings // [1, 2] of a token: candidates that are scored, and blocks that are done
 ) {
   __shared__ unsigned int tile_keys[64];
   __shared__ unsigned int largest[1];
@@ -193,6 +194,10 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
   const unsigned int lane = thread;
   const unsigned int warp = thread / 32u;
   const unsigned int warp_lane = thread % 32u;
+  // For the kernel that rescores.
+  if (bucket == 0u && thread < BATCH * 2u) {
+    meetings[thread] = 0u;
+  }
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }

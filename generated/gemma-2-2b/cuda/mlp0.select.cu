@@ -99,7 +99,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
 
   // The order in which they are collected is left to chance; the result does not depend on it.
   for (unsigned int i = thread; i < SURVIVORS; i += THREADS) {
-    if ((ordered_pair(own_survivors[i]) & mask) >= wanted) {
+    const bool is_chosen = (ordered_pair(own_survivors[i]) & mask) >= wanted;
+    if (is_chosen) {
       const unsigned int slot = atomicAdd(&collected, 1u);
       own_chosen[slot] = own_survivors[i];
       slots[token * GROUP_COUNT + own_survivors[i].y] = slot + 1u;

@@ -39,21 +39,21 @@ HEAD_PLAN = LayerPlan(
     programs=(
         Program(
             architecture=80,
-            scratch={"survivors": 32768},
+            scratch={"survivors": 32768, "chosen": 8192, "meetings": 64},
             kernels=(
                 Kernel(
                     "head_score_select",
                     source="cuda/head.score_select.cu",
                     grid=(128, 1, 1),
                     block=128,
-                    parameters=("x", "codes", "scales", "row_scales", "survivors"),
+                    parameters=("x", "codes", "scales", "row_scales", "survivors", "meetings"),
                 ),
                 Kernel(
                     "head_rescore_topk",
                     source="cuda/head.rescore_topk.cu",
-                    grid=(8, 1, 1),
+                    grid=(4, 8, 1),
                     block=256,
-                    parameters=("survivors", "x", "exact", "indices", "values"),
+                    parameters=("survivors", "x", "exact", "chosen", "meetings", "indices", "values"),
                 ),
             ),
         ),
@@ -108,7 +108,7 @@ MLP0_PLAN = LayerPlan(
                 Kernel(
                     "mlp0_gather",
                     source="cuda/mlp0.gather.cu",
-                    grid=(128, 1, 1),
+                    grid=(24, 4, 1),
                     block=256,
                     parameters=("x", "slots", "bundles", "chosen", "partials"),
                 ),
@@ -172,7 +172,7 @@ MLP1_PLAN = LayerPlan(
                 Kernel(
                     "mlp1_gather",
                     source="cuda/mlp1.gather.cu",
-                    grid=(128, 1, 1),
+                    grid=(24, 4, 1),
                     block=256,
                     parameters=("x", "slots", "bundles", "chosen", "partials"),
                 ),
@@ -236,7 +236,7 @@ MLP2_PLAN = LayerPlan(
                 Kernel(
                     "mlp2_gather",
                     source="cuda/mlp2.gather.cu",
-                    grid=(128, 1, 1),
+                    grid=(24, 4, 1),
                     block=256,
                     parameters=("x", "slots", "bundles", "chosen", "partials"),
                 ),

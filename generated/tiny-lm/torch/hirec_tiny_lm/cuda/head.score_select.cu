@@ -183,7 +183,8 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
   const uint4* __restrict__ codes, // [128, 1, 8, 64] bucket, tile, step, lane: 32 codes of 4 bits
   const unsigned int* __restrict__ scales, // [128, 1, 2, 64] bucket, tile, word, lane: 4 group scales of 8 bits
   const float* __restrict__ row_scales, // [128, 1, 64] bucket, tile, lane: 64 row scales a tile
-  uint2* __restrict__ survivors // [8, 128, 4] token, bucket, rank: key and row
+  uint2* __restrict__ survivors, // [8, 128, 4] token, bucket, rank: key and row
+  unsigned int* __restrict__ meetings // [8, 2] of a token: candidates that are scored, and blocks that are done
 ) {
   __shared__ unsigned int tile_keys[512];
   __shared__ unsigned int largest[8];
@@ -195,6 +196,10 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
   const unsigned int split = thread / LANES;
   const unsigned int warp = thread / 32u;
   const unsigned int warp_lane = thread % 32u;
+  // For the kernel that rescores.
+  if (bucket == 0u && thread < BATCH * 2u) {
+    meetings[thread] = 0u;
+  }
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }

@@ -4,8 +4,8 @@
 //
 // Computes what the neurons of one group add to the result of every token that has the group among its candidates, and
 // the group's exact score for each of those tokens.
-// Launch: one block of THREADS threads per group; where no token wants the group, it ends at once.
-// Reads the bundles of wanted groups once, whatever the number of tokens: of each neuron the gate row, and the up and
+// Launch: (places of groups) x (tokens) blocks of THREADS threads. A group that several tokens want is the first one's.
+// Reads the bundles of wanted groups once, whatever the number of tokens: of each neuron the gate row, and the up and the
 // down row where the neuron is not zero for every token. Writes a part of the result for each pair of token and group.
 
 namespace {
@@ -13,11 +13,13 @@ namespace {
 constexpr unsigned int THREADS = 256u;
 constexpr unsigned int LANES_PER_ROW = 32u; // a warp
 constexpr unsigned int TEAMS = 8u; // rows at a time
+constexpr unsigned int CHUNKS_IN_FLIGHT = 4u; // that a lane loads before it uses the first
 constexpr unsigned int BATCH = 4u;
 constexpr unsigned int INPUTS = 256u;
 constexpr unsigned int ROWS = 1024u;
 constexpr unsigned int GROUP_COUNT = 128u;
 constexpr unsigned int GROUP_SIZE = 8u;
+constexpr unsigned int DOT_ROWS = 8u; // of a group that are multiplied together
 constexpr unsigned int CANDIDATES = 24u;
 constexpr unsigned int SLOTS = 24u; // per token: of the candidates, then of the common groups
 constexpr unsigned int CHUNKS = 32u; // of 16 bytes per gate or up row
@@ -109,15 +111,29 @@ __device__ __forceinline__ void multiply(
   unsigned int thread
 ) {
   const unsigned int lane = thread % LANES_PER_ROW;
-  for (unsigned int neuron = thread / LANES_PER_ROW; neuron < GROUP_SIZE; neuron += TEAMS) {
+  for (unsigned int row = thread / LANES_PER_ROW; row < DOT_ROWS; row += TEAMS) {
+    const unsigned int neuron = row;
+    const uint4* const weights = rows + neuron * BUNDLE_CHUNKS;
     float sums[BATCH] = {};
     if (working[neuron] != 0u) {
-      for (unsigned int chunk = lane; chunk < CHUNKS; chunk += LANES_PER_ROW) {
-        const uint4 weights = __ldg(rows + neuron * BUNDLE_CHUNKS + chunk);
+      for (unsigned int first = lane; first < CHUNKS; first += LANES_PER_ROW * CHUNKS_IN_FLIGHT) {
+        uint4 held[CHUNKS_IN_FLIGHT];
 #pragma unroll
-        for (unsigned int token = 0u; token < BATCH; token++) {
-          if ((wanted >> token & 1u) != 0u) {
-            sums[token] += weight_dot(weights, x, token, chunk);
+        for (unsigned int i = 0u; i < CHUNKS_IN_FLIGHT; i++) {
+          const unsigned int chunk = first + i * LANES_PER_ROW;
+          held[i] = chunk < CHUNKS ? __ldg(weights + chunk) : make_uint4(0u, 0u, 0u, 0u);
+        }
+#pragma unroll
+        for (unsigned int i = 0u; i < CHUNKS_IN_FLIGHT; i++) {
+          const unsigned int chunk = first + i * LANES_PER_ROW;
+          if (chunk >= CHUNKS) {
+            break;
+          }
+#pragma unroll
+          for (unsigned int token = 0u; token < BATCH; token++) {
+            if ((wanted >> token & 1u) != 0u) {
+              sums[token] += weight_dot(held[i], x, token, chunk);
+            }
           }
         }
       }
@@ -126,7 +142,7 @@ __device__ __forceinline__ void multiply(
     for (unsigned int token = 0u; token < BATCH; token++) {
       const float sum = warp_sum(sums[token]);
       if (lane == 0u) {
-        dots[token * GROUP_SIZE + neuron] = sum;
+        dots[token * DOT_ROWS + row] = sum;
       }
     }
   }
@@ -154,15 +170,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp1_gather(
   __shared__ float dots[32];
   __shared__ float hidden[32];
   __shared__ unsigned int working[8];
-  const unsigned int group = blockIdx.x;
   const unsigned int thread = threadIdx.x;
+  const unsigned int slot = blockIdx.x;
+  const unsigned int group = chosen[blockIdx.y * CANDIDATES + slot].y;
   const uint4* const bundle = bundles + static_cast<unsigned long long>(group) * (GROUP_SIZE * BUNDLE_CHUNKS);
   // A bit for every token that wants the group.
   unsigned int wanted = 0u;
   for (unsigned int token = 0u; token < BATCH; token++) {
     wanted |= (slots[token * GROUP_COUNT + group] != 0u ? 1u : 0u) << token;
   }
-  if (wanted == 0u) {
+  if ((wanted & ((1u << blockIdx.y) - 1u)) != 0u) {
     return;
   }
 
@@ -174,14 +191,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp1_gather(
   multiply(dots, working, bundle, x, wanted, thread);
 
   if (thread < BATCH && (wanted >> thread & 1u) != 0u) {
-    const unsigned int slot = slots[thread * GROUP_COUNT + group] - 1u;
-    if (slot < CANDIDATES) {
-      chosen[thread * CANDIDATES + slot].x = group_key(dots + thread * GROUP_SIZE, min(GROUP_SIZE, ROWS - group * GROUP_SIZE));
+    const unsigned int own_slot = slots[thread * GROUP_COUNT + group] - 1u;
+    if (own_slot < CANDIDATES) {
+      chosen[thread * CANDIDATES + own_slot].x = group_key(dots + thread * DOT_ROWS, min(GROUP_SIZE, ROWS - group * GROUP_SIZE));
     }
   }
   for (unsigned int i = thread; i < BATCH * GROUP_SIZE; i += THREADS) {
     const bool counts = working[i % GROUP_SIZE] != 0u && (wanted >> (i / GROUP_SIZE) & 1u) != 0u;
-    hidden[i] = counts ? activation(dots[i]) : 0.0f;
+    hidden[i] = counts ? activation(dots[i / GROUP_SIZE * DOT_ROWS + i % GROUP_SIZE]) : 0.0f;
   }
   __syncthreads();
   // A neuron that is zero for every token adds nothing, so the rest of its bundle is not read.
