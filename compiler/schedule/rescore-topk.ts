@@ -75,10 +75,11 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (selects) {
     variables.push(
       array("histogram", "atomic<u32>", RESCORE_LANES, 4),
-      array("section_totals", "u32", RESCORE_LANES / 16, 4),
+      array("section_totals", "u32", RESCORE_LANES / (cuda ? LANES_PER_WARP : 16), 4),
       variable("digit", "vec3<u32>", 12),
       variable("collected", "atomic<u32>", 4),
     );
+    if (cuda) variables.push(array("differing", "atomic<u32>", 2, 4));
   }
   if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));

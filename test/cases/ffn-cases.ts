@@ -148,6 +148,11 @@ const SHAPES: readonly FfnCase[] = [
     2,
   ),
   whole(
+    "so many groups that a workgroup has no memory left for sums",
+    { inputs: 3, hidden: 3300, outputs: 5, activation: relu, estimator: dense(), group: { size: 1 }, k: 3200 },
+    1,
+  ),
+  whole(
     "scored by their sum",
     {
       inputs: 24,

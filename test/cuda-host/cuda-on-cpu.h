@@ -48,6 +48,8 @@ void wait_for_block(int line);
 std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value, unsigned int lane);
 /** Waits likewise, and gives a bit for each lane whose predicate holds. */
 std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate);
+/** Waits likewise, and gives the bits that some lane has. */
+std::uint32_t or_in_warp(int line, std::uint32_t mask, std::uint32_t value);
 
 struct Kernel {
   const char* name;
@@ -106,6 +108,7 @@ Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
 #define __shfl_up_sync(mask, value, by) \
   on_cpu::shuffle(__LINE__, mask, value, threadIdx.x % 32u < (by) ? threadIdx.x % 32u : threadIdx.x % 32u - (by))
 #define __ballot_sync(mask, predicate) on_cpu::ballot_in_warp(__LINE__, mask, (predicate) != 0)
+#define __reduce_or_sync(mask, value) on_cpu::or_in_warp(__LINE__, mask, value)
 
 // A fiber runs until it waits, so nothing comes between the parts of these.
 inline unsigned int atomicAdd(unsigned int* at, unsigned int value) {
@@ -153,6 +156,7 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 inline int __ffs(unsigned int bits) { return __builtin_ffs(static_cast<int>(bits)); }
+inline int __clz(unsigned int bits) { return bits == 0u ? 32 : __builtin_clz(bits); }
 inline int __popc(unsigned int bits) { return __builtin_popcount(bits); }
 inline unsigned int max(unsigned int a, unsigned int b) { return a > b ? a : b; }
 inline unsigned int min(unsigned int a, unsigned int b) { return a < b ? a : b; }

@@ -223,4 +223,15 @@ std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
   return bits;
 }
 
+std::uint32_t or_in_warp(int line, std::uint32_t mask, std::uint32_t value) {
+  const unsigned int turn = current->turn;
+  exchange_in_warp(line, mask, value, number_of(*current) % WARP);
+  const Fiber* const warp = &(*team)[number_of(*current) / WARP * WARP];
+  std::uint32_t bits = 0;
+  for (unsigned int lane = 0; lane < WARP; lane++) {
+    if ((mask >> lane & 1u) != 0u) bits |= warp[lane].brought[turn];
+  }
+  return bits;
+}
+
 } // namespace on_cpu

@@ -27,7 +27,8 @@ __device__ __forceinline__ unsigned long long ordered_pair(uint2 survivor) {
   return static_cast<unsigned long long>(survivor.x) << 32 | ~survivor.y;
 }
 
-// The bin in which the `missing`-th largest entry of the histogram lies, the entries above it and the entries in it.
+// The bin in which the `missing`-th largest entry of the histogram lies, the entries above it and the entries in it. Bins are
+// added up from the top: a warp has 32 of them, a lane one.
 __device__ __forceinline__ void find_digit(
   uint3* digit,
   unsigned int* section_totals,
@@ -35,25 +36,24 @@ __device__ __forceinline__ void find_digit(
   unsigned int missing,
   unsigned int thread
 ) {
-  const unsigned int section = thread / 16u;
-  if (thread % 16u == 0u) {
-    unsigned int total = 0u;
-    for (unsigned int bin = thread; bin < thread + 16u; bin++) {
-      total += histogram[bin];
-    }
-    section_totals[section] = total;
+  const unsigned int bin = THREADS - 1u - thread;
+  const unsigned int own = histogram[bin];
+  unsigned int total = own;
+#pragma unroll
+  for (unsigned int by = 1u; by < 32u; by *= 2u) {
+    const unsigned int higher = __shfl_up_sync(0xffffffffu, total, by);
+    total += thread % 32u >= by ? higher : 0u;
+  }
+  if (thread % 32u == 31u) {
+    section_totals[thread / 32u] = total;
   }
   __syncthreads();
-  unsigned int above = 0u;
-  for (unsigned int higher = section + 1u; higher < THREADS / 16u; higher++) {
-    above += section_totals[higher];
+  unsigned int above = total - own;
+  for (unsigned int section = 0u; section < thread / 32u; section++) {
+    above += section_totals[section];
   }
-  for (unsigned int bin = thread + 1u; bin < section * 16u + 16u; bin++) {
-    above += histogram[bin];
-  }
-  const unsigned int own = histogram[thread];
   if (above < missing && above + own >= missing) {
-    *digit = make_uint3(thread, above, own);
+    *digit = make_uint3(bin, above, own);
   }
 }
 
@@ -151,9 +151,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   float* __restrict__ values // [1, 64] their values
 ) {
   __shared__ unsigned int histogram[256];
-  __shared__ unsigned int section_totals[16];
+  __shared__ unsigned int section_totals[8];
   __shared__ uint3 digit;
   __shared__ unsigned int collected;
+  __shared__ unsigned int differing[2];
   __shared__ uint2 chosen[256];
   __shared__ unsigned int meeting;
   const unsigned int part = blockIdx.x;
@@ -163,28 +164,48 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   uint2* const own_chosen = chosen;
   if (thread == 0u) {
     collected = 0u;
+    differing[0] = 0u;
+    differing[1] = 0u;
   }
+
+  __syncthreads();
+
+  // Bits that all survivors share decide nothing. Without those, digits tell survivors apart from the first one on.
+  const unsigned long long first_pair = ordered_pair(own_survivors[0]);
+  unsigned long long own_differing = 0u;
+  for (unsigned int i = thread; i < SURVIVORS; i += THREADS) {
+    own_differing |= ordered_pair(own_survivors[i]) ^ first_pair;
+  }
+  const unsigned int differing_keys = __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing >> 32));
+  const unsigned int differing_rows = __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing));
+  if (thread % 32u == 0u) {
+    atomicOr(&differing[0], differing_keys);
+    atomicOr(&differing[1], differing_rows);
+  }
+  __syncthreads();
 
   // Radix selection of the CANDIDATES best survivors, eight bits at a time: `wanted` holds the bits found so far of the
   // worst one that is still taken.
-  unsigned long long wanted = 0u;
-  unsigned long long mask = 0u;
+  unsigned int shift = differing[0] != 0u ? 64u - __clz(differing[0]) : 32u - __clz(differing[1]);
+  unsigned long long mask = shift == 64u ? 0u : ~0ull << shift;
+  unsigned long long wanted = first_pair & mask;
   unsigned int missing = CANDIDATES;
-  for (unsigned int shift = 64u; shift > 0u;) {
-    shift -= 8u;
+  while (shift > 0u) {
+    const unsigned int bits = min(shift, 8u);
+    shift -= bits;
     histogram[thread] = 0u;
     __syncthreads();
     for (unsigned int i = thread; i < SURVIVORS; i += THREADS) {
       const unsigned long long pair = ordered_pair(own_survivors[i]);
       if ((pair & mask) == wanted) {
-        atomicAdd(&histogram[pair >> shift & 0xffu], 1u);
+        atomicAdd(&histogram[pair >> shift & ((1u << bits) - 1u)], 1u);
       }
     }
     __syncthreads();
     find_digit(&digit, section_totals, histogram, missing, thread);
     __syncthreads();
     wanted |= static_cast<unsigned long long>(digit.x) << shift;
-    mask |= 0xffull << shift;
+    mask |= ((1ull << bits) - 1u) << shift;
     missing -= digit.y;
     if (digit.z == missing) {
       break;

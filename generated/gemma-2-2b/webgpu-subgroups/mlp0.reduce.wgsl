@@ -2,11 +2,13 @@
 // Model gemma-2-2b, layer mlp0, kernel mlp0_reduce, profile webgpu-subgroups.
 // Stages: topk -> reduce.
 //
-// Finds the K best of a token's candidate groups by their exact scores, and adds up their parts of the result. The order of the sum is that of the ranks, so that equal launches give equal bits.
-// Launch: (parts of the result) x (tokens) workgroups of LANES invocations, each of which adds up four outputs.
+// Finds the K best of a token's candidate groups by their exact scores, and adds up their parts of the result. The order of the sum follows from the ranks, so that equal launches give equal bits.
+// Launch: (parts of the result) x (tokens) workgroups of LANES invocations. SPLITS invocations add up four outputs.
 // Reads the candidates from cache and the parts of the groups that count once; writes the result.
 
-const LANES = 64u;
+const LANES = 256u;
+const QUADS = 16u; // of outputs per workgroup
+const SPLITS = 16u; // invocations per quad
 const K = 58u;
 const CANDIDATES = 116u;
 const SLOTS = 116u; // per token: of the candidates, then of the common groups
@@ -18,8 +20,9 @@ const OUTPUT_QUADS = 576u;
 @group(0) @binding(3) var<storage, read_write> groups: array<u32>; // [1, 58] the groups that were selected, best first
 
 var<workgroup> order: array<u32, 58>;
+var<workgroup> sums: array<vec4<f32>, 256>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn mlp0_reduce(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let token = workgroup_id.y;
   // A candidate's rank is the number of better ones.
@@ -39,12 +42,23 @@ fn mlp0_reduce(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_in
   }
   workgroupBarrier();
 
-  let quad = workgroup_id.x * LANES + lane;
+  let quad = workgroup_id.x * QUADS + lane % QUADS;
+  let split = lane / QUADS;
+  var sum = vec4<f32>();
   if (quad < OUTPUT_QUADS) {
-    var sum = vec4<f32>();
-    for (var rank = 0u; rank < K; rank++) {
+    for (var rank = split; rank < K; rank += SPLITS) {
       sum += partials[(token * SLOTS + order[rank]) * OUTPUT_QUADS + quad];
     }
+  }
+  sums[lane] = sum;
+  for (var half = SPLITS / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (split < half) {
+      sums[lane] += sums[lane + half * QUADS];
+    }
+  }
+  sum = sums[lane];
+  if (split == 0u && quad < OUTPUT_QUADS) {
     let at = token * OUTPUT_QUADS * 4u + quad * 4u;
     output[at] = sum.x;
     output[at + 1u] = sum.y;

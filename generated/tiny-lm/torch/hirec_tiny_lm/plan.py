@@ -115,8 +115,8 @@ MLP0_PLAN = LayerPlan(
                 Kernel(
                     "mlp0_reduce",
                     source="cuda/mlp0.reduce.cu",
-                    grid=(1, 4, 1),
-                    block=64,
+                    grid=(4, 4, 1),
+                    block=256,
                     parameters=("chosen", "partials", "output", "groups"),
                 ),
             ),
@@ -179,8 +179,8 @@ MLP1_PLAN = LayerPlan(
                 Kernel(
                     "mlp1_reduce",
                     source="cuda/mlp1.reduce.cu",
-                    grid=(1, 4, 1),
-                    block=64,
+                    grid=(4, 4, 1),
+                    block=256,
                     parameters=("chosen", "partials", "output", "groups"),
                 ),
             ),
@@ -243,8 +243,8 @@ MLP2_PLAN = LayerPlan(
                 Kernel(
                     "mlp2_reduce",
                     source="cuda/mlp2.reduce.cu",
-                    grid=(1, 4, 1),
-                    block=64,
+                    grid=(4, 4, 1),
+                    block=256,
                     parameters=("chosen", "partials", "output", "groups"),
                 ),
             ),

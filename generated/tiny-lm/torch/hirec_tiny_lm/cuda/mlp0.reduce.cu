@@ -2,13 +2,15 @@
 // Model tiny-lm, layer mlp0, kernel mlp0_reduce, for sm_80 and later.
 // Stages: topk -> reduce.
 //
-// Finds the K best of a token's candidate groups by their exact scores, and adds up their parts of the result. The order of the sum is that of the ranks, so that equal launches give equal bits.
-// Launch: (parts of the result) x (tokens) blocks of THREADS threads, each of which adds up four outputs.
+// Finds the K best of a token's candidate groups by their exact scores, and adds up their parts of the result. The order of the sum follows from the ranks, so that equal launches give equal bits.
+// Launch: (parts of the result) x (tokens) blocks of THREADS threads. SPLITS threads add up four outputs.
 // Reads the candidates from cache and the parts of the groups that count once; writes the result.
 
 namespace {
 
-constexpr unsigned int THREADS = 64u;
+constexpr unsigned int THREADS = 256u;
+constexpr unsigned int QUADS = 16u; // of outputs per block
+constexpr unsigned int SPLITS = 16u; // threads per quad
 constexpr unsigned int K = 16u;
 constexpr unsigned int CANDIDATES = 24u;
 constexpr unsigned int SLOTS = 24u; // per token: of the candidates, then of the common groups
@@ -23,13 +25,14 @@ __device__ __forceinline__ void add(float4& sum, float4 part) {
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(64, 1) mlp0_reduce(
+extern "C" __global__ void __launch_bounds__(256, 1) mlp0_reduce(
   const uint2* __restrict__ chosen, // [4, 24] key and row
   const float4* __restrict__ partials, // [4, 24, 64] what each group adds
   float* __restrict__ output, // [4, 256]
   unsigned int* __restrict__ groups // [4, 16] the groups that were selected, best first
 ) {
   __shared__ unsigned int order[16];
+  __shared__ float4 sums[256];
   const unsigned int token = blockIdx.y;
   const unsigned int thread = threadIdx.x;
   const uint2* const candidates = chosen + token * CANDIDATES;
@@ -50,15 +53,26 @@ extern "C" __global__ void __launch_bounds__(64, 1) mlp0_reduce(
   }
   __syncthreads();
 
-  const unsigned int quad = blockIdx.x * THREADS + thread;
-  if (quad >= OUTPUT_QUADS) {
-    return;
-  }
-  const float4* const parts = partials + token * SLOTS * OUTPUT_QUADS + quad;
+  const unsigned int quad = blockIdx.x * QUADS + thread % QUADS;
+  const unsigned int split = thread / QUADS;
   float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-#pragma unroll 4
-  for (unsigned int rank = 0u; rank < K; rank++) {
-    add(sum, parts[order[rank] * OUTPUT_QUADS]);
+  if (quad < OUTPUT_QUADS) {
+    const float4* const parts = partials + token * SLOTS * OUTPUT_QUADS + quad;
+#pragma unroll 8
+    for (unsigned int rank = split; rank < K; rank += SPLITS) {
+      add(sum, parts[order[rank] * OUTPUT_QUADS]);
+    }
+  }
+  sums[thread] = sum;
+  for (unsigned int half = SPLITS / 2u; half > 0u; half /= 2u) {
+    __syncthreads();
+    if (split < half) {
+      add(sums[thread], sums[thread + half * QUADS]);
+    }
+  }
+  sum = sums[thread];
+  if (split != 0u || quad >= OUTPUT_QUADS) {
+    return;
   }
   reinterpret_cast<float4*>(output)[token * OUTPUT_QUADS + quad] = sum;
 }
