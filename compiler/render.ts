@@ -70,6 +70,7 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
     codesType: choices.planes && !choices.main4 ? "uint2" : "uint4",
     activationType: choices.staged ? "float4" : "float",
     readsInputs: !choices.int8 || choices.quantizesHere === true,
+    scoredWeights: choices.dense ? "weights" : "codes",
     scoreType: choices.int8 ? "int" : "float",
     scoreArguments: [
       "scores",

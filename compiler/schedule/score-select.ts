@@ -40,6 +40,10 @@ const THRESHOLD_MARGIN = 2 ** -12;
 /** Rows that a warp keeps in registers, one to a lane. */
 const LANES_PER_WARP = 32;
 
+/** Bytes of its weights that a block asks for before it does anything else: all blocks' together fit into the cache. */
+const FIRST_BYTES = 32 * 1024;
+const LINE_BYTES = 128;
+
 /** Splits of a row beyond which a thread has too little to do between two barriers. */
 const MOST_SPLITS = 8;
 
@@ -130,6 +134,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
       BUCKETS: selection.buckets,
       TILES: tiling.tiles,
       STEPS: tiling.steps,
+      ...(cuda && { FIRST_LINES: firstLines(layer) }),
       KEEP: selection.keep,
       KEEP_PER_LANE: Math.ceil(selection.keep / tiling.lanes),
       ...(format &&
@@ -188,6 +193,12 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     ...(score && { functions: score.functions }),
     ...(finish?.functions && { functions: finish.functions }),
   });
+}
+
+function firstLines({ tensors, selection, tiling }: ScoredPlan): number {
+  const { bytes } = tensors.find(({ role }) => role === "codes" || role === "weights")!;
+  const tileBytes = bytes / (selection.buckets * tiling.tiles);
+  return Math.floor(Math.min(FIRST_BYTES, tileBytes) / LINE_BYTES);
 }
 
 /**

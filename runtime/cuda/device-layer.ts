@@ -53,12 +53,12 @@ export async function createCudaLayer(
   }
   const launch = (stream: bigint, external: Readonly<Record<string, DevicePointer>>) =>
     device.call(`launching layer "${name}"`, (driver) => {
-      for (const { plan: kernel, function: handle } of kernels) {
+      for (const { plan: kernel, function: handle, early } of kernels) {
         const pointers = kernel.bindings.map(
           ({ name: variable, buffer = variable }) => external[buffer] ?? owned.at[buffer]!,
         );
         for (const { workgroups } of kernel.launches) {
-          driver.launch(handle, workgroups, kernel.workgroupSize, pointers, stream);
+          driver.launch(handle, workgroups, kernel.workgroupSize, pointers, stream, early);
         }
       }
     });

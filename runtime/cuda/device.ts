@@ -18,6 +18,11 @@ export interface CudaDevice {
   readonly multiprocessors: number;
   /** The newest CUDA that the driver supports, such as `13.0`. */
   readonly driverVersion: string;
+  /**
+   * Whether kernels that wait for the one before by themselves are launched while that one still runs. The environment
+   * variable HIREC_CUDA_EARLY=0 keeps them from it.
+   */
+  readonly launchesEarly: boolean;
   /** Under their names in cudaDeviceProp. */
   readonly limits: Readonly<Record<string, number>>;
   /** The stream on which `run` of every layer works. */
@@ -79,6 +84,9 @@ export async function requestCudaDevice(
   }
 }
 
+/** Drivers before CUDA 12.3 cannot capture early launches in a graph. */
+const EARLY_VERSION = 12030;
+
 function openDevice(driver: CudaDriver, ordinal: number): CudaDevice {
   const id = driver.device(ordinal);
   const attribute = (name: keyof typeof ATTRIBUTE) => driver.deviceAttribute(id, ATTRIBUTE[name]);
@@ -100,6 +108,7 @@ function openDevice(driver: CudaDriver, ordinal: number): CudaDevice {
     capability: attribute("computeCapabilityMajor") * 10 + attribute("computeCapabilityMinor"),
     memoryBytes: driver.deviceMemory(id),
     multiprocessors: attribute("multiprocessors"),
+    launchesEarly: version >= EARLY_VERSION && process.env.HIREC_CUDA_EARLY !== "0",
     driverVersion: `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`,
     limits: {
       sharedMemPerBlock: attribute("sharedMemPerBlock"),

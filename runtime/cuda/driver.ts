@@ -49,6 +49,9 @@ export const ATTRIBUTE = {
   computeCapabilityMinor: 76,
 } as const;
 
+/** CUfunction_attribute: the virtual architecture that a kernel was compiled for, such as 90. */
+export const PTX_VERSION = 5;
+
 /** Every function throws CudaCallError when the call fails. All but the first group work in the current context. */
 export interface CudaDriver {
   init(): void;
@@ -83,13 +86,19 @@ export interface CudaDriver {
   loadModule(image: Uint8Array): Handle;
   unloadModule(module: Handle): void;
   function(module: Handle, name: string): Handle;
-  /** @param parameters of the kernel, all of them device pointers. */
+  functionAttribute(kernel: Handle, attribute: number): number;
+  /**
+   * @param parameters of the kernel, all of them device pointers.
+   * @param early starts it while the kernel before on the stream still runs; it waits for that one itself (CUDA C++
+   * Programming Guide, "Programmatic Dependent Launch"). For compute capability 9.0 and later.
+   */
   launch(
     kernel: Handle,
     blocks: readonly [number, number, number],
     threads: number,
     parameters: readonly DevicePointer[],
     stream: Handle,
+    early: boolean,
   ): void;
 
   /** One that does not wait for the default stream. */

@@ -7,12 +7,14 @@ import { inParallel } from "../node/in-parallel.ts";
 import type { CudaProgram, KernelPlan, Plan } from "../plan.ts";
 import type { CompiledImages } from "./compiled-images.ts";
 import type { CudaDevice } from "./device.ts";
-import { CudaCallError, type Handle, RESULT } from "./driver.ts";
+import { CudaCallError, type Handle, PTX_VERSION, RESULT } from "./driver.ts";
 import { findImage, type KernelImage, kernelRefused } from "./images.ts";
 
 export interface LoadedKernel {
   readonly plan: KernelPlan;
   readonly function: Handle;
+  /** Whether it waits for the kernel before on its stream, and may be launched while that one runs. */
+  readonly early: boolean;
 }
 
 export interface LoadedKernels {
@@ -64,7 +66,8 @@ export async function loadKernels(
     const loaded = kernels.map((kernel, i) => {
       const module = loadImage(device, kernel, images[i]!);
       modules.push(module);
-      return { plan: kernel, function: findFunction(device, kernel, module, images[i]!) };
+      const handle = findFunction(device, kernel, module, images[i]!);
+      return { plan: kernel, function: handle, early: device.launchesEarly && waitsItself(device, kernel, handle) };
     });
     return { kernels: loaded, unload };
   } catch (thrown) {
@@ -98,6 +101,14 @@ function loadImage(device: CudaDevice, kernel: KernelPlan, { bytes, from }: Kern
       );
     }
   });
+}
+
+/** Compiled for cards before 9.0, a kernel does not wait, whatever card it runs on. */
+const WAITING_ARCHITECTURE = 90;
+
+function waitsItself(device: CudaDevice, { name }: KernelPlan, kernel: Handle): boolean {
+  const compiledFor = device.call(`loading kernel ${name}`, (driver) => driver.functionAttribute(kernel, PTX_VERSION));
+  return compiledFor >= WAITING_ARCHITECTURE;
 }
 
 function findFunction(device: CudaDevice, kernel: KernelPlan, module: Handle, { from }: KernelImage): Handle {

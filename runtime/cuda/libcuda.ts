@@ -91,8 +91,16 @@ function bind(library: Library): CudaDriver {
   const cuModuleLoadData = call("cuModuleLoadData", out, "const void *");
   const cuModuleUnload = call("cuModuleUnload", handle);
   const cuModuleGetFunction = call("cuModuleGetFunction", out, handle, "const char *");
+  const cuFuncGetAttribute = call("cuFuncGetAttribute", out, "int", handle);
   const unsigned = ["uint32_t", "uint32_t", "uint32_t"] as const;
   const cuLaunchKernel = call("cuLaunchKernel", handle, ...unsigned, ...unsigned, "uint32_t", handle, out, out);
+  let cuLaunchKernelEx: ReturnType<typeof call> | undefined;
+  /** CUlaunchConfig: grid, block, shared bytes; from word 8 on the stream, the attributes and how many there are. */
+  const config = new Uint32Array(14);
+  config[12] = 1;
+  /** CUlaunchAttribute: its number, and from word 2 on its value. */
+  const attribute = new Uint32Array(18);
+  attribute.set([LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, 0, 1]);
   const cuStreamCreate = call("cuStreamCreate", out, "uint32_t");
   const cuStreamDestroy = call("cuStreamDestroy_v2", handle);
   const cuEventCreate = call("cuEventCreate", out, "uint32_t");
@@ -142,12 +150,21 @@ function bind(library: Library): CudaDriver {
     loadModule: (image) => wordOf((module) => cuModuleLoadData(module, image)),
     unloadModule: cuModuleUnload,
     function: (module, name) => wordOf((kernel) => cuModuleGetFunction(kernel, module, name)),
-    launch: (kernel, [x, y, z], threads, parameters, stream) => {
+    functionAttribute: (kernel, attribute) => numberOf((value) => cuFuncGetAttribute(value, attribute, kernel)),
+    launch: (kernel, [x, y, z], threads, parameters, stream, early) => {
       // Parameters are passed by their addresses; the driver has copied them when it returns.
       const values = BigUint64Array.from(parameters);
       const first = library.addressOf(values);
       const addresses = values.map((_, i) => first + BigInt(i * values.BYTES_PER_ELEMENT));
-      cuLaunchKernel(kernel, x, y, z, threads, 1, 1, 0, stream, addresses, null);
+      if (!early) {
+        cuLaunchKernel(kernel, x, y, z, threads, 1, 1, 0, stream, addresses, null);
+        return;
+      }
+      // Drivers before CUDA 12 have no such function.
+      cuLaunchKernelEx ??= call("cuLaunchKernelEx", out, handle, out, out);
+      config.set([x, y, z, threads, 1, 1, 0]);
+      new BigUint64Array(config.buffer).set([stream, library.addressOf(new BigUint64Array(attribute.buffer))], 4);
+      cuLaunchKernelEx(config, kernel, addresses, null);
     },
 
     createStream: () => wordOf((stream) => cuStreamCreate(stream, STREAM_NON_BLOCKING)),
@@ -176,6 +193,8 @@ function bind(library: Library): CudaDriver {
 }
 
 const NAME_BYTES = 256;
+/** CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION. */
+const LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 /** CU_STREAM_NON_BLOCKING: does not wait for the default stream, which other libraries of the process may use. */
 const STREAM_NON_BLOCKING = 1;
 /** CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile is none of the capture's business. */

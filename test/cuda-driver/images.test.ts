@@ -138,7 +138,7 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       expect(first).toMatchObject({ compiler: "nvcc V0.0.0", unchanged: [], removed: [] });
       expect(await toolkit.calls()).toHaveLength(count);
       expect((await toolkit.calls())[0]).toContain(
-        "-std=c++17 -fatbin -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_100,code=sm_100 -gencode arch=compute_80,code=compute_80 ",
+        "-std=c++17 -fatbin -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_100,code=sm_100 -gencode arch=compute_90,code=compute_90 ",
       );
       expect(progress).toEqual(Array.from({ length: count + 1 }, (_, done) => `${done}/${count}`));
       expect(await compileFatbins(folder, compiled)).toMatchObject({ compiled: [], unchanged: first.compiled });

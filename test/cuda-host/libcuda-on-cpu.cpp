@@ -199,6 +199,14 @@ CUresult CUDAAPI cuModuleGetFunction(CUfunction* function, CUmodule module, cons
   RETURN(SUCCESS);
 }
 
+CUresult CUDAAPI cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) {
+  REFUSE_IF(functions.find(function) == nullptr, INVALID_HANDLE);
+  // The virtual architecture that a kernel was compiled for.
+  REFUSE_IF(static_cast<int>(attribute) != 5, INVALID_VALUE);
+  *value = capability();
+  RETURN(SUCCESS);
+}
+
 CUresult CUDAAPI cuLaunchKernel(
   CUfunction handle, unsigned int x, unsigned int y, unsigned int z, unsigned int threads, unsigned int threads_y,
   unsigned int threads_z, unsigned int shared_bytes, CUstream stream, void** parameters, void** extra
@@ -214,6 +222,22 @@ CUresult CUDAAPI cuLaunchKernel(
     launch.pointers.push_back(*static_cast<void**>(parameters[at]));
   }
   RETURN(enqueue(stream, true, std::move(launch)));
+}
+
+CUresult CUDAAPI cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handle, void** parameters, void** extra) {
+  constexpr int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+  static_assert(sizeof(CUlaunchConfig) == 56 && sizeof(CUlaunchAttribute) == 72);
+  REFUSE_IF(config == nullptr || config->numAttrs > 1, INVALID_VALUE);
+  if (config->numAttrs == 1) {
+    const CUlaunchAttribute& attribute = config->attrs[0];
+    REFUSE_IF(static_cast<int>(attribute.id) != PROGRAMMATIC_STREAM_SERIALIZATION, INVALID_VALUE);
+    REFUSE_IF(attribute.value.programmaticStreamSerializationAllowed != 1 || capability() < 90, INVALID_VALUE);
+  }
+  const CUlaunchConfig& of = *config;
+  return cuLaunchKernel(
+    handle, of.gridDimX, of.gridDimY, of.gridDimZ, of.blockDimX, of.blockDimY, of.blockDimZ, of.sharedMemBytes, of.hStream,
+    parameters, extra
+  );
 }
 
 CUresult CUDAAPI cuStreamCreate(CUstream* stream, unsigned int flags) {

@@ -60,17 +60,41 @@ int cuModuleGetFunction(const void** function, void* module, const char* name) {
   return NOT_FOUND;
 }
 
-int cuLaunchKernel(
-  const void* function, unsigned int x, unsigned int y, unsigned int z, unsigned int block_x, unsigned int block_y,
-  unsigned int block_z, unsigned int shared, void*, void** parameters, void** extra
-) {
+int cuDriverGetVersion(int* version) {
+  *version = 13000;
+  return SUCCESS;
+}
+
+int cuFuncGetAttribute(int* value, int attribute, const void*) {
+  *value = 90;
+  return attribute == 5 ? SUCCESS : INVALID_VALUE;
+}
+
+struct LaunchAttribute {
+  int id;
+  alignas(8) int value;
+  int more[15];
+};
+
+struct LaunchConfig {
+  unsigned int grid[3], block[3], shared;
+  void* stream;
+  const LaunchAttribute* attributes;
+  unsigned int count;
+};
+
+int cuLaunchKernelEx(const LaunchConfig* config, const void* function, void** parameters, void** extra) {
+  static_assert(sizeof(LaunchConfig) == 56 && sizeof(LaunchAttribute) == 72);
   if (current_context == nullptr) return INVALID_CONTEXT;
-  if (block_y != 1 || block_z != 1 || shared != 0 || extra != nullptr) return INVALID_VALUE;
+  const auto& [grid, block, shared, stream, attributes, count] = *config;
+  if (block[1] != 1 || block[2] != 1 || shared != 0 || extra != nullptr || count > 1) return INVALID_VALUE;
+  // The kernels wait for each other; one attribute says so.
+  if (count == 1 && (attributes->id != 6 || attributes->value != 1)) return INVALID_VALUE;
   const auto* const kernel = static_cast<const on_cpu::Kernel*>(function);
   std::vector<void*> pointers;
   for (unsigned int i = 0; i < kernel->parameters; i++) pointers.push_back(*static_cast<void**>(parameters[i]));
   try {
-    on_cpu::run_blocks(*kernel, {x, y, z}, block_x, pointers.data());
+    on_cpu::run_blocks(*kernel, {grid[0], grid[1], grid[2]}, block[0], pointers.data());
   } catch (const on_cpu::Mistake& mistake) {
     std::fprintf(stderr, "%s\n", mistake.what());
     return LAUNCH_FAILED;

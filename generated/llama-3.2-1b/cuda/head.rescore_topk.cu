@@ -144,6 +144,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   __shared__ unsigned int differing[2];
   __shared__ uint2 chosen[256];
   __shared__ unsigned int meeting;
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int part = blockIdx.x;
   const unsigned int token = blockIdx.y;
   const unsigned int thread = threadIdx.x;

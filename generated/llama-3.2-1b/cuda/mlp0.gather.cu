@@ -26,6 +26,8 @@ constexpr unsigned int CHUNKS = 256u; // of 16 bytes per gate or up row
 constexpr unsigned int OUTPUT_CHUNKS = 256u; // of 16 bytes per down row
 constexpr unsigned int BUNDLE_CHUNKS = 768u; // per neuron
 constexpr unsigned int QUADS_PER_CHUNK = 2u;
+constexpr unsigned int CHUNKS_PER_LINE = 8u; // of the cache
+constexpr unsigned int LINES_PER_DOWN_ROW = (OUTPUT_CHUNKS + CHUNKS_PER_LINE - 1u) / CHUNKS_PER_LINE;
 
 // Orders f32 values as unsigned integers: larger value, larger key. NaN is the largest, values below 2^-126 and -0 equal
 // 0. Bits decide, so that every backend orders alike, whatever it was compiled with.
@@ -75,6 +77,15 @@ __device__ __forceinline__ float4 weight_quad(uint4 weights, unsigned int quad) 
 
 __device__ __forceinline__ float activation(float z) {
   return z / (1.0f + expf(-z));
+}
+
+// Asks for the cache line at an address, so that it is near when it is read.
+__device__ __forceinline__ void prefetch(const void* line) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(line));
+#else
+  static_cast<void>(line);
+#endif
 }
 
 // The sum over a warp, in every lane of it. Always in the same order, so that equal launches give equal bits.
@@ -161,6 +172,11 @@ extern "C" __global__ void __launch_bounds__(512, 1) mlp0_gather(
   __shared__ float dots[16];
   __shared__ float hidden[8];
   __shared__ unsigned int working[8];
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int thread = threadIdx.x;
   const unsigned int slot = blockIdx.x;
   const unsigned int group = chosen[blockIdx.y * CANDIDATES + slot].y;
@@ -179,6 +195,11 @@ extern "C" __global__ void __launch_bounds__(512, 1) mlp0_gather(
     working[neuron] = group * GROUP_SIZE + neuron < ROWS ? 1u : 0u;
   }
   __syncthreads();
+  // The down rows will be read; meanwhile they come nearer.
+  for (unsigned int line = thread; line < GROUP_SIZE * LINES_PER_DOWN_ROW; line += THREADS) {
+    const unsigned int neuron = line / LINES_PER_DOWN_ROW;
+    prefetch(bundle + (neuron + 1u) * BUNDLE_CHUNKS - OUTPUT_CHUNKS + line % LINES_PER_DOWN_ROW * CHUNKS_PER_LINE);
+  }
   multiply(dots, working, bundle, x, wanted, thread);
 
   if (thread < BATCH && (wanted >> thread & 1u) != 0u) {

@@ -81,6 +81,11 @@ extern "C" __global__ void __launch_bounds__(64, 1) mlp0_project(
 ) {
   __shared__ unsigned int largest[1];
   __shared__ int partial[64];
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int row = blockIdx.x;
   const unsigned int thread = threadIdx.x;
   for (unsigned int token = thread; token < BATCH; token += THREADS) {

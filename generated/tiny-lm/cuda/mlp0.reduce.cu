@@ -33,6 +33,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_reduce(
 ) {
   __shared__ unsigned int order[16];
   __shared__ float4 sums[256];
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int token = blockIdx.y;
   const unsigned int thread = threadIdx.x;
   const uint2* const candidates = chosen + token * CANDIDATES;

@@ -170,6 +170,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp2_gather(
   __shared__ float dots[32];
   __shared__ float hidden[32];
   __shared__ unsigned int working[8];
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int thread = threadIdx.x;
   const unsigned int slot = blockIdx.x;
   const unsigned int group = chosen[blockIdx.y * CANDIDATES + slot].y;

@@ -33,10 +33,21 @@ constexpr unsigned int SCALE_WORDS = 2u; // of 4 scales per row
 constexpr unsigned int WORDS_PER_SPLIT = (SCALE_WORDS + SPLITS - 1u) / SPLITS;
 constexpr unsigned int STEPS_PER_GROUP = 1u;
 constexpr unsigned int CHUNKS = 16u; // of 16 codes per token
+constexpr unsigned int LINE_BYTES = 128u; // of the cache
+constexpr unsigned int FIRST_LINES = 64u; // of a bucket's weights
 constexpr unsigned int KEEP = 8u; // survivors per bucket
 constexpr unsigned int NO_KEY = 0u; // below every key
 constexpr unsigned int NO_ROW = 0xffffffffu;
 constexpr unsigned int NAN_KEY = 0xffffffffu;
+
+// Asks for the cache line at an address, so that it is near when it is read.
+__device__ __forceinline__ void prefetch(const void* line) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(line));
+#else
+  static_cast<void>(line);
+#endif
+}
 
 // Orders f32 values as unsigned integers: larger value, larger key. NaN is the largest, values below 2^-126 and -0 equal
 // 0. Bits decide, so that every backend orders alike, whatever it was compiled with.
@@ -222,6 +233,16 @@ extern "C" __global__ void __launch_bounds__(128, 4) mlp0_score_select(
   __shared__ int parts[512];
   const unsigned int bucket = blockIdx.x;
   const unsigned int thread = threadIdx.x;
+  // The first weights come nearer while tokens are waited for and made ready.
+  const auto* const first_weights = codes + static_cast<unsigned long long>(bucket) * (TILES * STEPS * LANES);
+  for (unsigned int line = thread; line < FIRST_LINES; line += THREADS) {
+    prefetch(reinterpret_cast<const char*>(first_weights) + line * LINE_BYTES);
+  }
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int lane = thread % LANES;
   const unsigned int split = thread / LANES;
   const unsigned int warp = thread / 32u;

@@ -61,6 +61,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
   __shared__ uint3 digit;
   __shared__ unsigned int collected;
   __shared__ unsigned int differing[2];
+#if __CUDA_ARCH__ >= 900
+  // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const unsigned int token = blockIdx.x;
   const unsigned int thread = threadIdx.x;
   const uint2* const own_survivors = survivors + token * SURVIVORS;
