@@ -6,7 +6,8 @@
 # OUT gets a file of JSON per stage, which is whole at any time, and a log. All stages run by default. What there is no time for
 # is left out and listed in the files. Needs a Python with torch and CUDA (HIREC_PYTHON names another than python3), safetensors,
 # and bench/gpu/prepared, which npm run bench:gpu:prepare writes on a machine with Node.
-# Exits with 1 when a check or a layer failed, with 2 for a wrong argument, with 3 when this machine cannot run it.
+# Exits with 1 when a check or a layer failed, with 2 for a wrong argument, with 3 when this machine cannot run it, with 124 when a
+# stage was stopped because it took too long.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -43,14 +44,17 @@ stage() {
 
 for name in "${stages[@]}"; do
   left=$((total - SECONDS))
+  # To timeout, 0 is for ever.
+  ((left > 0)) || left=1
   case $name in
     check)
       reference=test/fixtures/tiny-lm-reference.safetensors
       stage timeout "$left" "$python" test/gpu/torch_check.py generated/tiny-lm/torch bench/gpu/prepared/tiny-lm.pack "$reference"
       ;;
     bench)
-      [[ " ${stages[*]} " == *" decode "* ]] && left=$((left - decoding))
-      stage "$python" bench/gpu/bench.py --out "$out/$stamp-layers.json" --seconds "$left" "$@"
+      [[ " ${stages[*]} " != *" decode "* ]] || left=$((left > decoding ? left - decoding : 1))
+      # What is begun in time may end; a card that hangs may not take the time of what comes next.
+      stage timeout $((left + decoding / 2)) "$python" bench/gpu/bench.py --out "$out/$stamp-layers.json" --seconds "$left" "$@"
       ;;
     decode)
       stage timeout "$left" "$python" bench/gpu/decode.py --out "$out/$stamp-decode.json" --seconds "$left" "$@"
