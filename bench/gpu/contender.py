@@ -66,7 +66,7 @@ def _with_weights(function: Callable[..., Found], weights: Sequence[Tensor], x: 
 
 
 ROTATION = 4
-"""A rotation reads so many times what the L2 cache holds. Half of that is not enough where a cache keeps what it has."""
+"""A rotation reads so many times what the L2 cache holds, so that nothing of a call is left there when it comes again."""
 
 LARGEST = 0.2
 """Share of the card's memory that one rotation may take."""
