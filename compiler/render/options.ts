@@ -22,6 +22,10 @@ const ABSENT = {
   keptInRegisters: false,
   split: false,
   keysMeetAgain: false,
+  tensorCores: false,
+  interleaved: false,
+  wholeBlocks: false,
+  wholeRounds: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
@@ -30,6 +34,7 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
   const selectsTail = made.tail && selects;
   const addsUp = made.tail || made.logSumExp;
   const sumsOfExp = addsUp || made.multinomial;
+  const splitsThreads = made.split && !made.tensorCores;
   return {
     ...choices,
     ...made,
@@ -39,7 +44,12 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     sumsOfExp,
     /** What a CUDA warp kept leaves it when all tiles are done. */
     writesAtEnd: made.keptInRegisters || made.tail || others.keptInWorkgroup === true,
-    splitSteps: made.split && others.grouped !== true,
+    splitSteps: splitsThreads && others.grouped !== true,
+    splitWords: splitsThreads && others.grouped === true,
+    countsTokens: made.interleaved || others.bounded === false,
+    /** Tensor cores take groups and tokens by their columns. */
+    countsGroups: others.wholeWords === false && !made.tensorCores,
+    countsChunks: others.int8 === true && !(made.tensorCores && others.bounded === true),
     /** Places without a row are made or met. */
     noKey: (made.gaps && selects) || others.certifies === true,
     /** Keys become numbers again in the first stage. */
