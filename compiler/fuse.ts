@@ -3,7 +3,8 @@
 // 1. `score` and the `select` of its rows share a kernel, always: that is what keeps scores out of device memory.
 // 2. `quantize` joins them when the codes of the whole batch fit into half of a workgroup's memory (the other half is for
 //    selection); every workgroup then quantizes the tokens again, which costs less than a launch. Otherwise it is a
-//    kernel of its own, and the codes are read through the cache. So is `project` always, one workgroup per row of the basis.
+//    kernel of its own, and the codes are read through the cache. So it is before tensor cores (tensor-cores.ts says why), and
+//    so is `project` always, one workgroup per row of the basis.
 // 3. Everything behind the survivors shares one kernel with one workgroup per token: a few thousand survivors are too
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on. CUDA has, by which
 //    several blocks share the exact rows.
@@ -23,6 +24,7 @@ import type { CheckedLayer, CheckedScored } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
 import { budgetOf, type Profile } from "./profiles.ts";
 import { checkedView } from "./scored-view.ts";
+import { usesTensorCores } from "./tensor-cores.ts";
 
 export type FusedKernel =
   | { readonly template: "project"; readonly stages: readonly Stage[] }
@@ -43,9 +45,11 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
   const quantize = stages.filter(({ op }) => op === "quantize");
   const firstOfSurvivors = stages.findIndex((stage) => stage.op === "select" && stage.from === "survivors");
   const scoring = stages.slice(project.length + quantize.length, firstOfSurvivors);
-  const codesFit = layer.batch * paddedInputs(checkedView(layer)) <= budgetOf(profile).workgroupBytes / 2;
+  const view = checkedView(layer);
+  const codesFit = layer.batch * paddedInputs(view) <= budgetOf(profile).workgroupBytes / 2;
+  const joins = codesFit && !usesTensorCores(view, profile);
   const scored: FusedKernel[] =
-    quantize.length === 0 || codesFit
+    quantize.length === 0 || joins
       ? [{ template: "score_select", stages: [...quantize, ...scoring] }]
       : [
           { template: "quantize", stages: quantize },

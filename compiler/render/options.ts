@@ -26,6 +26,10 @@ const ABSENT = {
   bySlot: false,
   hasCommon: false,
   together: false,
+  tensorCores: false,
+  interleaved: false,
+  wholeBlocks: false,
+  wholeRounds: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
@@ -34,6 +38,7 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
   const selectsTail = made.tail && selects;
   const addsUp = made.tail || made.logSumExp;
   const sumsOfExp = addsUp || made.multinomial;
+  const splitsThreads = made.split && !made.tensorCores;
   return {
     ...choices,
     ...made,
@@ -43,7 +48,12 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     sumsOfExp,
     /** What a CUDA warp kept leaves it when all tiles are done. */
     writesAtEnd: made.keptInRegisters || made.tail || others.keptInWorkgroup === true,
-    splitSteps: made.split && others.grouped !== true,
+    splitSteps: splitsThreads && others.grouped !== true,
+    splitWords: splitsThreads && others.grouped === true,
+    countsTokens: made.interleaved || others.bounded === false,
+    /** Tensor cores take groups and tokens by their columns. */
+    countsGroups: others.wholeWords === false && !made.tensorCores,
+    countsChunks: others.int8 === true && !(made.tensorCores && others.bounded === true),
     /** Places without a row are made or met. */
     noKey: (made.gaps && selects) || others.certifies === true,
     /** Keys become numbers again in the first stage. */

@@ -5,6 +5,7 @@ import type { BindingPlan, BufferPlan, LayerPlan, ScoredPlan, TensorPlan } from 
 import { exactStride } from "../padding.ts";
 import type { Profile } from "../profiles.ts";
 import { scoredView } from "../scored-view.ts";
+import { usesTensorCores } from "../tensor-cores.ts";
 import { certificateBuffers } from "./certificate.ts";
 import { gatherShape } from "./groups.ts";
 import { meetingsWords, rescoreParts } from "./rescore-parts.ts";
@@ -165,15 +166,15 @@ export function inputBinding({ batch, inputs }: ScoredPlan): BindingPlan {
 }
 
 /** One buffer for both, since a kernel binds no more than eight. */
-export function tokenCodes(layer: ScoredPlan): BindingPlan {
+export function tokenCodes(layer: ScoredPlan, profile: Profile): BindingPlan {
   const { batch, certificate } = layer;
+  const chunks = tokenChunks(layer);
+  // So that the codes of 8 tokens which a warp multiplies at a time lie side by side.
+  const shape = usesTensorCores(layer, profile)
+    ? `[${chunks / 2}, ${batch}, 2] span, token, half:`
+    : `[${batch}, ${chunks}]`;
   const largest = certificate ? "" : `, then [${batch}] bits of the largest |x| of a token`;
-  return binding(
-    "token_codes",
-    "read",
-    "array<vec4<u32>>",
-    `[${batch}, ${tokenChunks(layer)}] 16 int8 codes each${largest}`,
-  );
+  return binding("token_codes", "read", "array<vec4<u32>>", `${shape} 16 int8 codes each${largest}`);
 }
 
 export function tokenNorms({ batch }: ScoredPlan): BindingPlan {

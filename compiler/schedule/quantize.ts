@@ -2,20 +2,26 @@
 
 import type { KernelPlan } from "../../runtime/plan.ts";
 import { scoredView } from "../scored-view.ts";
+import { usesTensorCores } from "../tensor-cores.ts";
 import { scoredInput, tokenChunks, tokenCodes, tokenNorms } from "./buffers.ts";
 import { certificateConstants } from "./certificate.ts";
-import { array, type Context, kernel, variable } from "./kernel.ts";
+import { array, type Context, kernel, made, variable } from "./kernel.ts";
+
+/** Threads of a block in CUDA: it has a multiprocessor to itself, and all others wait for it. */
+const CUDA_THREADS = 256;
 
 export function scheduleQuantize(context: Context): KernelPlan {
   const layer = scoredView(context.layer);
   const bounded = layer.certificate !== undefined;
+  const interleaved = usesTensorCores(layer, context.profile);
+  const lanes = context.profile.target === "cuda" ? CUDA_THREADS : layer.tiling.lanes;
   return kernel(context, {
     stem: "quantize",
-    workgroupSize: layer.tiling.lanes,
+    workgroupSize: lanes,
     launches: [{ workgroups: [layer.batch, 1, 1] }],
     bindings: [
       scoredInput(context.layer),
-      { ...tokenCodes(layer), access: "read_write" },
+      { ...tokenCodes(layer, context.profile), access: "read_write" },
       ...(bounded ? [{ ...tokenNorms(layer), access: "read_write" as const }] : []),
     ],
     variables: [
@@ -23,12 +29,12 @@ export function scheduleQuantize(context: Context): KernelPlan {
       ...(bounded ? [array("squares", "atomic<u32>", 2, 4)] : []),
     ],
     constants: {
-      LANES: layer.tiling.lanes,
+      LANES: lanes,
       INPUTS: layer.inputs,
       CHUNKS: tokenChunks(layer),
-      ...(!bounded && { BATCH: layer.batch }),
+      ...((!bounded || interleaved) && { BATCH: layer.batch }),
       ...certificateConstants(layer),
     },
-    choices: { bounded },
+    choices: { bounded, ...made({ interleaved }) },
   });
 }

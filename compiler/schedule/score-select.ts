@@ -4,6 +4,7 @@ import { codeFormat, levelShift } from "../../runtime/pack/code-format.ts";
 import type { BindingPlan, KernelPlan, ScoredPlan } from "../../runtime/plan.ts";
 import { budgetOf } from "../profiles.ts";
 import { scoredView } from "../scored-view.ts";
+import { spansOf, usesTensorCores } from "../tensor-cores.ts";
 import {
   biasBinding,
   binding,
@@ -55,6 +56,8 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const format = quantized ? codeFormat(estimator.bits) : undefined;
   const int8 = quantized && estimator.activations === "int8";
   const quantizesHere = int8 && !quantizedBefore;
+  const tensorCores = usesTensorCores(layer, profile);
+  const spans = spansOf(layer);
   const bounded = quantized && layer.certificate !== undefined;
   const normsHere = bounded && (quantizesHere || !int8);
 
@@ -81,7 +84,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     place("largest", "atomic<u32>", batch, 4);
     place("token_codes", "vec4<u32>", batch * tokenChunks(layer), 16);
   }
-  let splits = cuda && !statistical ? splitsOf(layer) : 1;
+  let splits = cuda && !statistical ? splitsOf(layer, tensorCores) : 1;
   while (splits > 1 && !place("parts", int8 ? "i32" : "f32", splits * batch * tiling.lanes, 4)) splits /= 2;
   const lanes = tiling.lanes * splits;
   if (normsHere) {
@@ -93,13 +96,13 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   const manyTails = tail && cuda && statistical && batch > 4;
   const tailsInWorkgroup = manyTails && place("tails", "vec2<u32>", batch * tiling.lanes, 8);
   // Where tokens are read from device memory, or are f32, a large batch leaves no registers for them.
-  const mostInRegisters = quantizesHere ? batch : int8 ? 8 : 4;
+  const mostInRegisters = quantizesHere || tensorCores ? batch : int8 ? 8 : 4;
   const keptInRegisters = cuda && !statistical && selection.keep <= LANES_PER_WARP && batch <= mostInRegisters;
   const keptInWorkgroup = !keptInRegisters && place("kept", "vec2<u32>", batch * selection.keep, 8);
   const staged = !int8 && place("staged", "vec4<f32>", batch * scoreQuads(layer), 16);
 
   const bindings: BindingPlan[] = [];
-  if (int8 && quantizedBefore) bindings.push(tokenCodes(layer), ...(bounded ? [tokenNorms(layer)] : []));
+  if (int8 && quantizedBefore) bindings.push(tokenCodes(layer, profile), ...(bounded ? [tokenNorms(layer)] : []));
   else bindings.push(scoredInput(context.layer));
   bindings.push(...scoredBindings(layer));
   if (layer.bias !== undefined) bindings.push(biasBinding(layer));
@@ -116,7 +119,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   return kernel(context, {
     stem: "score_select",
     workgroupSize: lanes,
-    ...(cuda && { residentThreads: residentThreads(layer, quantizesHere || staged) }),
+    ...(cuda && { residentThreads: residentThreads(layer, quantizesHere || staged, tensorCores) }),
     launches,
     bindings,
     variables,
@@ -152,6 +155,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
           SCALE_WORDS: Math.ceil(estimator.groups / 4),
           STEPS_PER_GROUP: tiling.steps / estimator.groups,
         }),
+      ...(tensorCores && { ROUND_SPANS: spans.perRound }),
     },
     choices: {
       inGroups: group !== undefined,
@@ -186,6 +190,9 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
         keptInRegisters,
         split: splits > 1,
         opensMeetings,
+        tensorCores,
+        wholeBlocks: tensorCores && batch % 8 === 0,
+        wholeRounds: tensorCores && spans.count % spans.perRound === 0,
         keysMeetAgain: cuda && splits === 1 && tiling.tiles > 1,
       }),
       ...dtypeChoices(layer),
@@ -203,22 +210,24 @@ function firstLines({ tensors, selection, tiling }: ScoredPlan): number {
 
 /**
  * Threads that share a row in CUDA: as many as it takes for all multiprocessors to be full, since it takes that many loads
- * in flight to keep the memory busy. A split is a whole number of the words that hold scales.
+ * in flight to keep the memory busy. A split is a whole number of the words that hold scales, or of rounds.
  */
-function splitsOf(layer: ScoredPlan): number {
+function splitsOf(layer: ScoredPlan, tensorCores: boolean): number {
   const { estimator, selection, tiling } = layer;
   const threads = selection.buckets * tiling.lanes;
   const isGrouped = estimator.kind === "quantized" && estimator.groups > 1;
-  const most = Math.min(MOST_SPLITS, isGrouped ? Math.ceil(estimator.groups / 4) : tiling.steps);
+  const parts = tensorCores ? spansOf(layer).rounds : isGrouped ? Math.ceil(estimator.groups / 4) : tiling.steps;
+  const most = MULTIPROCESSORS * residentThreads(layer, true, tensorCores);
   let splits = 1;
-  while (splits * 2 <= most && threads * splits * 2 <= MULTIPROCESSORS * residentThreads(layer, true)) splits *= 2;
+  while (splits * 2 <= Math.min(MOST_SPLITS, parts) && threads * splits * 2 <= most) splits *= 2;
   return splits;
 }
 
 /**
- * A thread has 128 registers then, or 255 where tokens are read from device memory, sums of exp are carried along, or a batch
- * is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
+ * A thread has 128 registers then, or 255 where sums of exp are carried along or, without tensor cores, tokens are read from
+ * device memory or a batch is larger than 8: with fewer, some of the kernels spill. To be measured on a GPU.
  */
-function residentThreads(layer: ScoredPlan, tokensAreShared: boolean): number {
-  return !tokensAreShared || hasTail(layer) || layer.batch > 8 ? 256 : 512;
+function residentThreads(layer: ScoredPlan, tokensAreShared: boolean, tensorCores: boolean): number {
+  const fewRegisters = tensorCores || (tokensAreShared && layer.batch <= 8);
+  return fewRegisters && !hasTail(layer) ? 512 : 256;
 }

@@ -2,6 +2,7 @@
 
 import { dense, lowRank, quantized, twoStage } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
+import { BATCH_FFN_CASES } from "./batch-cases.ts";
 import type { FfnCase } from "./ffn-case.ts";
 import { each, integers, normals } from "./fills.ts";
 import { STATISTICAL_FFN_CASES } from "./statistical-cases.ts";
@@ -363,4 +364,5 @@ export const FFN_CASES: readonly FfnCase[] = [
   ...biased(),
   ...ODD_BIASES,
   ...STATISTICAL_FFN_CASES,
+  ...BATCH_FFN_CASES,
 ];

@@ -10,6 +10,7 @@ import {
   twoStage,
 } from "../../dsl/index.ts";
 import { ADVERSARIES } from "./adversaries.ts";
+import { BATCH_CASES } from "./batch-cases.ts";
 import { CERTIFY_CASES } from "./certify-cases.ts";
 import { ESTIMATOR_CASES } from "./estimator-cases.ts";
 import { each, integers, normals } from "./fills.ts";
@@ -341,6 +342,7 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...adversarial(),
   ...LARGE,
   ...WIDEST,
+  ...BATCH_CASES,
   ...CERTIFY_CASES,
   ...ESTIMATOR_CASES,
   ...OPTION_CASES,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 struct alignas(8) float2 { float x, y; };
@@ -50,6 +51,10 @@ std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value
 std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate);
 /** Waits likewise, and gives the bits that some lane has. */
 std::uint32_t or_in_warp(int line, std::uint32_t mask, std::uint32_t value);
+/** Waits likewise, and gives what all lanes of the mask brought along; of others 0. */
+void gather_in_warp(int line, std::uint32_t mask, std::uint32_t value, std::uint32_t (&values)[32]);
+/** `mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32`: adds to `sums` what the warp's fragments `a` and `b` make. */
+void mma_m16n8k32(int line, int (&sums)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
 
 struct Kernel {
   const char* name;
@@ -94,6 +99,11 @@ template <typename Value>
 Value shuffle(int line, std::uint32_t mask, Value value, unsigned int lane) {
   return bits_as<Value>(exchange_in_warp(line, mask, bits_as<std::uint32_t>(value), lane));
 }
+
+constexpr std::string_view MMA_STATEMENT =
+  R"("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" )"
+  R"(: "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3]) )"
+  R"(: "r"(rows[0]), "r"(rows[1]), "r"(rows[2]), "r"(rows[3]), "r"(tokens.x), "r"(tokens.y))";
 
 } // namespace on_cpu
 
@@ -142,6 +152,12 @@ inline int __dp4a(int a, int b, int sum) {
   }
   return sum;
 }
+
+// The one instruction that kernels name themselves. Its statement is compared by the letter, with all its operands.
+#define asm(...) \
+  static_assert(#__VA_ARGS__ == on_cpu::MMA_STATEMENT, "the CPU knows one statement of this kind only"); \
+  const std::uint32_t columns[2] = {tokens.x, tokens.y}; \
+  on_cpu::mma_m16n8k32(__LINE__, sums, rows, columns)
 
 inline unsigned int __float_as_uint(float value) { return on_cpu::bits_as<unsigned int>(value); }
 inline float __uint_as_float(unsigned int bits) { return on_cpu::bits_as<float>(bits); }

@@ -212,26 +212,61 @@ std::uint32_t exchange_in_warp(int line, std::uint32_t mask, std::uint32_t value
   return (*team)[number_of(own) / WARP * WARP + lane].brought[turn];
 }
 
-std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
+void gather_in_warp(int line, std::uint32_t mask, std::uint32_t value, std::uint32_t (&values)[WARP]) {
   const unsigned int turn = current->turn;
-  exchange_in_warp(line, mask, predicate ? 1u : 0u, number_of(*current) % WARP);
+  exchange_in_warp(line, mask, value, number_of(*current) % WARP);
   const Fiber* const warp = &(*team)[number_of(*current) / WARP * WARP];
+  for (unsigned int lane = 0; lane < WARP; lane++) values[lane] = (mask >> lane & 1u) != 0u ? warp[lane].brought[turn] : 0u;
+}
+
+std::uint32_t ballot_in_warp(int line, std::uint32_t mask, bool predicate) {
+  std::uint32_t predicates[WARP];
+  gather_in_warp(line, mask, predicate ? 1u : 0u, predicates);
   std::uint32_t bits = 0;
-  for (unsigned int lane = 0; lane < WARP; lane++) {
-    if ((mask >> lane & 1u) != 0u) bits |= warp[lane].brought[turn] << lane;
-  }
+  for (unsigned int lane = 0; lane < WARP; lane++) bits |= predicates[lane] << lane;
   return bits;
 }
 
 std::uint32_t or_in_warp(int line, std::uint32_t mask, std::uint32_t value) {
-  const unsigned int turn = current->turn;
-  exchange_in_warp(line, mask, value, number_of(*current) % WARP);
-  const Fiber* const warp = &(*team)[number_of(*current) / WARP * WARP];
+  std::uint32_t values[WARP];
+  gather_in_warp(line, mask, value, values);
   std::uint32_t bits = 0;
-  for (unsigned int lane = 0; lane < WARP; lane++) {
-    if ((mask >> lane & 1u) != 0u) bits |= warp[lane].brought[turn];
-  }
+  for (const std::uint32_t each : values) bits |= each;
   return bits;
+}
+
+// Where the i-th of a lane's elements lies in a matrix, as PTX ISA says it, "Matrix Fragments for mma.m16n8k32" of 8 bits and
+// of .s32: `groupID = %laneid >> 2`, `threadID_in_group = %laneid % 4`.
+void mma_m16n8k32(int line, int (&sums)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  std::int8_t rows[16][32];
+  std::int8_t columns[32][8];
+  for (unsigned int word = 0; word < 6; word++) {
+    const bool is_a = word < 4;
+    std::uint32_t words[WARP];
+    gather_in_warp(line, 0xffffffffu, is_a ? a[word] : b[word - 4], words);
+    for (unsigned int lane = 0; lane < WARP; lane++) {
+      const unsigned int group = lane >> 2;
+      const unsigned int thread = lane % 4;
+      for (unsigned int byte = 0; byte < 4; byte++) {
+        const unsigned int i = (is_a ? word : word - 4) * 4 + byte;
+        const std::int8_t element = static_cast<std::int8_t>(words[lane] >> (8 * byte));
+        if (is_a) {
+          rows[i < 4 || (i >= 8 && i < 12) ? group : group + 8][thread * 4 + (i & 3) + (i < 8 ? 0 : 16)] = element;
+        } else {
+          columns[thread * 4 + (i & 3) + (i < 4 ? 0 : 16)][group] = element;
+        }
+      }
+    }
+  }
+  const unsigned int own_lane = number_of(*current) % WARP;
+  for (unsigned int i = 0; i < 4; i++) {
+    const unsigned int row = i < 2 ? own_lane >> 2 : (own_lane >> 2) + 8;
+    const unsigned int column = own_lane % 4 * 2 + (i & 1);
+    // Without .satfinite a sum wraps.
+    std::uint32_t sum = static_cast<std::uint32_t>(sums[i]);
+    for (unsigned int k = 0; k < 32; k++) sum += static_cast<std::uint32_t>(rows[row][k] * columns[k][column]);
+    sums[i] = static_cast<int>(sum);
+  }
 }
 
 } // namespace on_cpu

@@ -27,6 +27,12 @@ const wide = compileForCuda(
   CUDA,
 );
 
+/** Its scores are made by tensor cores, and each of its rows by one warp. */
+const onTensorCores = compileForCuda(
+  { ...base, tokens: 5, layer: { ...layer, batch: 5, estimator: quantized({ bits: 4, group: "row" }) } },
+  CUDA,
+);
+
 /** What is wrong with changed sources: what the program says, or the buffers in which its result differs. */
 async function mistakes(from: string, to: string, place = 0, watch: Watch = "poison", compiled = intact) {
   const right = await runOnCpu(await buildProgram(compiled.kernels, watch), compiled, [1]);
@@ -74,6 +80,35 @@ describe.skipIf(missing)(
       expect(wide.kernels[0]!.name).toContain("quantize");
       expect(count(wide)[0]).toBe(2);
       expect(await mistakes("__syncthreads();", ";", i, "poison", wide)).not.toBe("");
+    });
+
+    test("a warp reads scores that other lanes of it have not written yet", async () => {
+      expect(await mistakes("__syncwarp();", ";", 0, "poison", onTensorCores)).not.toBe("");
+    });
+
+    test.each([
+      [
+        "rows that change places",
+        "const unsigned int first = packed[0][block * 2u]",
+        "const unsigned int first = packed[0][1u]",
+      ],
+      ["columns of rows and tokens that differ", "__ldg(words);", "make_uint2(__ldg(words).y, __ldg(words).x);"],
+      ["a token's codes of another span", "+ token) * 2u + chunk % 2u", "+ token) * 2u + 1u - chunk % 2u"],
+      ["sums of other tokens", "quad_lane * 2u + i % 2u", "quad_lane * 2u + 1u - i % 2u"],
+    ])("tensor cores: %s", async (_, from, to) => {
+      expect(await mistakes(from, to, 0, "poison", onTensorCores)).not.toBe("");
+    });
+
+    test("lanes of a warp of which some do not multiply", async () => {
+      const some = "if (threadIdx.x != 3u) mma_int8(sums[block][other], ";
+      expect(await mistakes("mma_int8(sums[block][other], ", some, 0, "poison", onTensorCores)).toMatch(
+        /waits? for its warp|lanes of a warp/,
+      );
+    });
+
+    test("operands of tensor cores in another order than the CPU's", async () => {
+      const build = mistakes('"r"(rows[1]), "r"(rows[2])', '"r"(rows[2]), "r"(rows[1])', 0, "poison", onTensorCores);
+      await expect(build).rejects.toThrow(/one statement of this kind/);
     });
 
     test("shared memory is read that nobody has written", async () => {

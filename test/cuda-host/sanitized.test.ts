@@ -9,7 +9,11 @@ import { CUDA, compileForCuda, differences, runOnCpu, SMALL_CUDA } from "./run.t
 
 const CASES: readonly (readonly [name: string, profile: CudaProfile])[] = [
   ["int4 codes, group 32, int8 activations: random", CUDA],
+  ["int8 codes, group 64, int8 activations: random", CUDA],
   ["int8 codes, group 128, int8 activations: random", CUDA],
+  ["batch 5 of 257 inputs, int4 group 32, mask, bias", CUDA],
+  ["batch 9 of 70 inputs, int4 group 32, select", CUDA],
+  ["batch 9 of 250 inputs, int8 group row", CUDA],
   ["int4 codes, group 64, f32 activations: random", CUDA],
   ["int8 codes, group row, f32 activations: random", CUDA],
   ["dense f16, 100 inputs, batch 8: random", CUDA],

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
+import { usesTensorCores } from "../../compiler/tensor-cores.ts";
 import { defineModel, ffn, type Model, softmax } from "../../dsl/index.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
@@ -60,9 +61,16 @@ function variants(): Model {
   for (const { layer } of SOFTMAX_CASES) {
     const { dtype, estimator, logSumExp, sample, select } = layer;
     const { kind, options } = estimator;
+    const scored = { batch: layer.batch ?? 1, estimator: { kind, activations: "int8" as const, ...options } };
+    const tensorCores = usesTensorCores(scored, LARGE);
     const loop =
       kind === "quantized"
-        ? [options.bits, options.group === "row", options.activations ?? "int8"]
+        ? [
+            options.bits,
+            tensorCores ? options.group : options.group === "row",
+            scored.estimator.activations,
+            tensorCores,
+          ]
         : [kind, dtype, options?.bits, options?.activations];
     const key = String([...loop, logSumExp === true && sample !== undefined, select?.kind === "statistical"]);
     const other = distinct.get(key);
