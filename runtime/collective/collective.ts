@@ -11,5 +11,6 @@ export interface Collective {
   /** The sum over ranks of equally long arrays, the same bits on every rank. */
   allReduceSum(values: Float32Array, doing: string): Promise<Float32Array>;
   barrier(doing: string): Promise<void>;
+  /** Waits until all have closed. Never throws, so that it hides no error on the way out; who made another call is told. */
   close(): Promise<void>;
 }
