@@ -1,6 +1,10 @@
 // The runtime: a plan, its sources and a pack in; the best rows out. It needs nothing of the compiler and nothing of
 // Node; `hirec/runtime/node` adds files and devices there.
 
+export { agree, type Facts } from "./collective/agree.ts";
+export type { Collective } from "./collective/collective.ts";
+export type { CollectiveOptions } from "./collective/deadline.ts";
+export { localCollectives } from "./collective/local.ts";
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
 export { maskBits, type SoftmaxInputs } from "./inputs.ts";
 export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
@@ -10,6 +14,7 @@ export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
 export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
+export { VERSION } from "./version.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
 export { type GpuLayer, type GpuModel, loadModel } from "./webgpu/model.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";

@@ -9,7 +9,7 @@ import type { Diagnostic, SourceSpan } from "../../runtime/errors.ts";
 export const EXIT = { ok: 0, problem: 1, usage: 2, environment: 3, bug: 70 } as const;
 
 /** Codes that mean: this machine lacks something; the input is fine. */
-const ENVIRONMENT_CODES = new Set(["HIRE-RUN-001", "HIRE-RUN-007", "HIRE-RUN-011"]);
+const ENVIRONMENT_CODES = new Set(["HIRE-RUN-001", "HIRE-RUN-007", "HIRE-RUN-011", "HIRE-RUN-014"]);
 
 export function exitCodeOf(diagnostics: readonly Diagnostic[]): number {
   return diagnostics.every(({ code }) => ENVIRONMENT_CODES.has(code)) ? EXIT.environment : EXIT.problem;

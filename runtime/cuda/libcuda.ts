@@ -1,8 +1,8 @@
 // The CUDA driver: libcuda.so.1, which comes with NVIDIA's driver and not with the toolkit, called through koffi.
 
 import { HireError, reasonOf } from "../errors.ts";
+import { type Library, loadLibrary } from "../node/library.ts";
 import { CudaCallError, type CudaDriver, RESULT } from "./driver.ts";
-import { type Library, loadLibrary } from "./library.ts";
 
 /**
  * Loads libcuda.so.1, or the library that the environment variable HIREC_LIBCUDA names.

@@ -3,8 +3,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { HireError, reasonOf } from "../errors.ts";
+import { type Library, loadLibrary } from "../node/library.ts";
 import { bestArchitecture, CompileFailure, type CudaCompiler, firstError, STANDARD } from "./compiler.ts";
-import { type Library, loadLibrary } from "./library.ts";
 
 const NAMES = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"];
 

@@ -1,5 +1,7 @@
-// The runtime in Node: files, packs and devices around `hirec/runtime`.
+// The runtime in Node: files, packs, devices and MPI around `hirec/runtime`.
 
+export { openMpi } from "../collective/mpi.ts";
+export { type MpiLaunch, mpiLaunch } from "../collective/mpi-launch.ts";
 export { readCompiledFolder } from "./compiled-folder.ts";
 export { type DeviceChoice, type NodeDevice, requestNodeDevice, requestNullDevice } from "./device.ts";
 export { type OpenPack, openPack, type PackSummary, packModel } from "./pack-file.ts";

@@ -11,6 +11,8 @@ export interface Library {
   bind(name: string, parameters: readonly unknown[]): (...given: readonly unknown[]) => number;
   /** The same on a thread of its own, so that the event loop goes on. */
   bindAsync(name: string, parameters: readonly unknown[]): (...given: readonly unknown[]) => Promise<number>;
+  /** Where a variable of the library's lies; undefined when there is none of that name. */
+  symbol(name: string): bigint | undefined;
   /** The type of a parameter through which a text of the library's comes back, in an array of one. */
   readonly outText: unknown;
   /** Where a typed array lies; it must live as long as the address is used. */
@@ -18,9 +20,10 @@ export interface Library {
 }
 
 /**
+ * @param path or null for what the process itself is made of, such as the C library.
  * @throws HireError HIRE-RUN-007 when koffi is missing, Error with the reason when the library cannot be loaded.
  */
-export async function loadLibrary(path: string): Promise<Library> {
+export async function loadLibrary(path: string | null): Promise<Library> {
   const koffi = await import("koffi").then(
     (module) => module.default,
     (thrown) => {
@@ -44,6 +47,13 @@ export async function loadLibrary(path: string): Promise<Library> {
         new Promise((resolve, reject) => {
           found.async(...given, (error: unknown, result: number) => (error ? reject(error) : resolve(result)));
         });
+    },
+    symbol: (name) => {
+      try {
+        return koffi.address(library.symbol(name));
+      } catch {
+        return undefined;
+      }
     },
     outText: koffi.out("const char **"),
     addressOf: (values) => koffi.address(values),
