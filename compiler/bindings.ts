@@ -17,7 +17,9 @@ export function bindings({ model, spec, layers, programs }: Plan): string {
 
   document(writer, "The layers as they were compiled.").write("export const layers = ");
   writer.inlineBlock(() => {
-    for (const [layer, plan] of Object.entries(layers)) writeLayer(writer, layer, plan);
+    // What is spread over shards is loaded shard by shard.
+    const whole = Object.entries(layers).filter(([, { sharding }]) => sharding === undefined);
+    for (const [layer, plan] of whole) writeLayer(writer, layer, plan);
   });
   writer.write(" as const;").newLine();
 

@@ -7,6 +7,7 @@ import { checkCertify } from "./check/certify.ts";
 import { checkFfn } from "./check/ffn.ts";
 import { checkOptions, OPTION_PROPERTIES } from "./check/options.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
+import { checkShards } from "./check/shards.ts";
 import type { LoadedSpec } from "./load.ts";
 import type { CheckedEstimator, CheckedLayer, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
 
@@ -60,7 +61,34 @@ function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unkn
       });
     }
   }
-  return entries.map(([name, layer]) => checkLayer(reader, model, name, layer));
+  const checked = entries.map(([name, layer]) => checkLayer(reader, model, name, layer));
+  checkShardCounts(reader, model, checked);
+  return checked;
+}
+
+/** A process is a shard of every layer, so all have as many. */
+function checkShardCounts(reader: Reader, model: Built<string, unknown>, layers: readonly CheckedLayer[]): void {
+  const sharded = layers.filter(({ shards }) => shards !== undefined);
+  const [first] = sharded;
+  for (const { name, shards } of sharded) {
+    if (shards!.count !== first!.shards!.count) {
+      reader.report(
+        "HIRE-SPEC-028",
+        `Layer "${name}" has ${shards!.count} shards, and "${first!.name}" has ${first!.shards!.count}`,
+        {
+          fix: "Give all sharded layers of a model as many shards: a process is a shard of each",
+          span: reader.value(model, name),
+        },
+      );
+    }
+    const taken = layers.find((each) => new RegExp(`^${name}_shard\\d+$`, "i").test(each.name));
+    if (taken) {
+      reader.report("HIRE-SPEC-006", `"${taken.name}" is the name of a shard of layer "${name}"`, {
+        fix: "Rename the layer; kernels of shards have such names",
+        span: reader.name(model, taken.name),
+      });
+    }
+  }
 }
 
 function checkLayer(reader: Reader, model: Built<string, unknown>, name: string, layer: unknown): CheckedLayer {
@@ -83,7 +111,7 @@ function checkLayer(reader: Reader, model: Built<string, unknown>, name: string,
 const DEFAULT_SELECTOR: CheckedSelector = { kind: "twoStage", recall: 0.99 };
 
 const SOFTMAX_PROPERTIES = [
-  ..."inputs rows dtype weight estimator k candidates select certify batch crossover".split(" "),
+  ..."inputs rows dtype weight estimator k candidates select certify batch crossover shards".split(" "),
   ...OPTION_PROPERTIES,
 ];
 
@@ -132,6 +160,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
     ...{ kind: "softmax", name, inputs, rows, dtype, weight },
     ...{ estimator: estimator!, k, candidates, select, certify, batch, crossover },
     options: checkOptions(reader, layer, { k, isDense, certify }),
+    ...checkShards(reader, layer, { kind: "softmax", choices: rows, selected: candidates, k }),
   };
 }
 

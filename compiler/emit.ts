@@ -1,15 +1,17 @@
 // What a compiled model is: a plan, and the text of every file of its folder. Nothing is written here.
 
-import { createHash } from "node:crypto";
-import { type FfnPlan, type LayerPlan, PLAN_FORMAT, type Plan, type Program } from "../runtime/plan.ts";
+import { HireError } from "../runtime/errors.ts";
+import { kernelsOf, type LayerPlan, PLAN_FORMAT, type Plan, type Program } from "../runtime/plan.ts";
 import { bindings } from "./bindings.ts";
 import { type Routed, route } from "./crossover.ts";
-import { fuse } from "./fuse.ts";
+import { fuse, fuseMerge } from "./fuse.ts";
 import { lower } from "./lower.ts";
 import type { CheckedModel } from "./model.ts";
+import { packHash } from "./pack-hash.ts";
 import type { OutputTarget, Profile } from "./profiles.ts";
 import { render } from "./render.ts";
 import { schedule } from "./schedule.ts";
+import { planSharding, planShards } from "./shards.ts";
 import { tile } from "./tile.ts";
 import { torchPackage } from "./torch.ts";
 import { verify } from "./verify.ts";
@@ -23,7 +25,7 @@ export interface CompiledModel {
 /**
  * Passes 3 to 7: lower, fuse, schedule, render, verify, for every profile.
  * @param targets with `torch` among them, the package for PyTorch is emitted too; the profiles must be CUDA's as well then.
- * @throws HireError HIRE-PLAN-001, -002, -003 and -009.
+ * @throws HireError HIRE-PLAN-001, -002, -003, -009 and -020.
  */
 export function emit(
   model: CheckedModel,
@@ -31,10 +33,13 @@ export function emit(
   targets: readonly OutputTarget[] = [],
 ): CompiledModel {
   const routed = model.layers.map(route);
-  const layers = Object.fromEntries(
-    routed.map(({ layer, crossover }) => [layer.name, { ...tile(layer), ...(crossover && { crossover }) }]),
-  );
+  const layers = Object.fromEntries(routed.map((each) => [each.layer.name, wholeLayer(each)]));
   const programs = profiles.map((profile) => planProgram(routed, layers, profile));
+  const shards = planShards(
+    routed.map(({ layer }) => layer),
+    layers,
+    profiles,
+  );
   const plan: Plan = deepFreeze({
     format: PLAN_FORMAT,
     model: model.name,
@@ -42,25 +47,36 @@ export function emit(
     packHash: packHash(layers),
     layers,
     programs,
+    ...(shards && { shards }),
   });
 
   const files = new Map([
     ["plan.json", `${JSON.stringify(plan, null, 2)}\n`],
     ["index.ts", bindings(plan)],
   ]);
-  for (const { profile, target, layers: layerPrograms } of plan.programs) {
-    for (const [layer, { kernels }] of Object.entries(layerPrograms)) {
-      for (const kernel of kernels) {
-        const source = render(kernel, { spec: model.spec, model: model.name, layer, profile, target });
-        verify(kernel, target, source);
-        const other = files.get(kernel.file);
-        if (other !== undefined && other !== source) throw new Error(`two programs differ in ${kernel.file}`);
-        files.set(kernel.file, source);
-      }
-    }
+  const place = { spec: model.spec, model: model.name };
+  for (const { profile, target, layer, kernel } of kernelsOf(plan)) {
+    const source = render(kernel, { ...place, layer, profile, target });
+    verify(kernel, target, source);
+    const other = files.get(kernel.file);
+    if (other !== undefined && other !== source) throw new Error(`two programs differ in ${kernel.file}`);
+    files.set(kernel.file, source);
   }
+  if (targets.includes("torch") && shards) throw notInTorch(model.name);
   if (targets.includes("torch")) for (const [file, text] of torchPackage(plan, files)) files.set(file, text);
   return { plan, files };
+}
+
+function notInTorch(model: string): HireError {
+  return new HireError({
+    code: "HIRE-PLAN-020",
+    message: `The package for PyTorch has no shards yet, and layers of "${model}" are spread over some`,
+    fix: "Compile for wgsl or cuda, or remove `shards` from the spec",
+  });
+}
+
+function wholeLayer({ layer, crossover }: Routed): LayerPlan {
+  return { ...tile(layer), ...(crossover && { crossover }), ...(layer.shards && { sharding: planSharding(layer) }) };
 }
 
 function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan>, profile: Profile): Program {
@@ -72,30 +88,11 @@ function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan
     limits: profile.limits,
     layers: Object.fromEntries(
       routed.map(({ layer }) => {
-        const kernels = fuse(lower(layer), layer, profile);
+        const kernels = layer.shards ? fuseMerge(layer) : fuse(lower(layer), layer, profile);
         return [layer.name, schedule(layer.name, layers[layer.name]!, kernels, profile)];
       }),
     ),
   };
-}
-
-/** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
-function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
-  const decisive = Object.entries(layers).map(([name, layer]) => {
-    const { inputs, rows, dtype, bias, estimator, selection, tiling, tensors } = layer;
-    const sources =
-      layer.kind === "softmax"
-        ? { weight: layer.weight }
-        : { weights: layer.weights, biases: layer.biases, group: sizesOf(layer) };
-    return { name, inputs, rows, dtype, ...sources, bias, estimator, buckets: selection.buckets, tiling, tensors };
-  });
-  return createHash("sha256")
-    .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))
-    .digest("hex");
-}
-
-function sizesOf({ group: { size, common } }: FfnPlan) {
-  return { size, common };
 }
 
 function deepFreeze<Value>(value: Value): Value {

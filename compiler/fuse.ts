@@ -18,6 +18,8 @@
 //    which adds up the parts of the k best: bundles of the other candidates were read in vain, but nothing waits.
 // 7. `sample` leaves the last kernel when that would bind more buffers than the profile allows, or when a fallback may
 //    change the results. It reads k values, so that all it costs is the launch.
+// 8. What a shard does by itself is fused as a layer of its own, up to what it sends. Behind the exchange of a head come
+//    `merge` and `sample`, each a kernel; of a feed-forward nothing, since engines add up while they exchange.
 
 import type { Stage } from "./lower.ts";
 import type { CheckedLayer, CheckedScored } from "./model.ts";
@@ -32,6 +34,7 @@ export type FusedKernel =
   | { readonly template: "score_select"; readonly stages: readonly Stage[] }
   | { readonly template: "rescore_topk"; readonly stages: readonly Stage[] }
   | { readonly template: "sample"; readonly stages: readonly Stage[] }
+  | { readonly template: "merge"; readonly stages: readonly Stage[] }
   | { readonly template: "fallback_plan"; readonly stages: readonly Stage[] }
   | { readonly template: "fallback_score"; readonly stages: readonly Stage[] }
   | { readonly template: "gather"; readonly stages: readonly Stage[] }
@@ -85,6 +88,15 @@ export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Pro
     ...groups.map((group): FusedKernel => ({ template: "rescore_topk", stages: group.filter(isOfLast) })),
     ...fallback,
     ...(apart && sample.length > 0 ? [{ template: "sample" as const, stages: sample }] : []),
+  ];
+}
+
+/** What is done when all shards have sent. */
+export function fuseMerge(layer: CheckedLayer): readonly FusedKernel[] {
+  if (layer.kind !== "softmax") return [];
+  return [
+    { template: "merge", stages: [{ op: "merge" }] },
+    ...(layer.options.sampler ? [{ template: "sample" as const, stages: [{ op: "sample" as const }] }] : []),
   ];
 }
 

@@ -21,6 +21,10 @@ export type Stage =
   | { readonly op: "sample" }
   /** Whether the k-th of them is above everything that was dropped. */
   | { readonly op: "certify" }
+  /** What a shard has to say to the others: its best rows, and what no other of its rows may score above. */
+  | { readonly op: "send" }
+  /** What all shards sent becomes the k best of all. */
+  | { readonly op: "merge" }
   /** For the tokens where it is not, all over again: which they are, the exact scores of all rows, the k best. */
   | { readonly op: "fallback"; readonly part: "plan" | "score" | "topk" }
   /** What the neurons of the candidate groups add to the result, and the groups' exact scores. */
@@ -43,7 +47,8 @@ export function lower(layer: CheckedLayer): readonly Stage[] {
   stages.push({ op: "topk" });
   if (layer.options.logSumExp) stages.push({ op: "logSumExp" });
   if (layer.options.sampler) stages.push({ op: "sample" });
-  if (layer.certify !== "off") stages.push({ op: "certify" });
+  if (layer.shard) stages.push({ op: "send" });
+  else if (layer.certify !== "off") stages.push({ op: "certify" });
   if (layer.certify === "fallback") {
     for (const part of ["plan", "score", "topk"] as const) stages.push({ op: "fallback", part });
   }

@@ -2,8 +2,9 @@
 
 import type { Certify, Dtype } from "../dsl/index.ts";
 import type { CodeBits } from "../runtime/pack/code-format.ts";
-import type { FfnPlan, GroupPlan, SoftmaxOptionsPlan } from "../runtime/plan.ts";
+import type { FfnPlan, GroupPlan, PartOfPlan, SoftmaxOptionsPlan } from "../runtime/plan.ts";
 import type { ScalarFunction } from "../runtime/scalar.ts";
+import type { ShardRows } from "../runtime/shard-rows.ts";
 
 export interface CheckedModel {
   readonly name: string;
@@ -30,6 +31,20 @@ export interface CheckedScored {
   /** Whether the dense path is taken where it reads fewer bytes. */
   readonly crossover: "dense" | "ignore";
   readonly options: SoftmaxOptionsPlan;
+  /** Absent where the layer is whole. */
+  readonly shards?: CheckedShards;
+  /** Of the part that one shard computes: what it is a part of. */
+  readonly shard?: PartOfPlan;
+}
+
+/** How a layer is spread, and what its exchange costs. */
+export interface CheckedShards {
+  readonly count: number;
+  readonly layout: ShardRows["layout"];
+  /** What a shard selects: rows that it recomputes, or groups that it adds up. */
+  readonly keep: number;
+  /** Rows of an output head that a shard sends at first; 0 of a feed-forward, which exchanges none. */
+  readonly sent: number;
 }
 
 export interface CheckedSoftmax extends CheckedScored {

@@ -69,6 +69,7 @@ export function tile(layer: CheckedLayer): LayerPlan {
     tensors,
     bytes,
     ...(certificate && { certificate }),
+    ...(layer.shard && { shard: layer.shard }),
   };
   if (layer.kind === "softmax") return { kind: layer.kind, weight: layer.weight, ...scored };
   const { kind, outputs, gated, weights, biases, group, activation } = layer;

@@ -21,6 +21,7 @@ export {
   type GroupOptions,
   type Layer,
   type ScalarFunctionOfSpec,
+  type ShardOptions,
   type Softmax,
   type SoftmaxOptions,
   softmax,

@@ -62,6 +62,11 @@ export interface SoftmaxOptions {
   readonly tail?: "drop" | "estimate";
   /** Also returns one row per token, drawn from its results. */
   readonly sample?: Sampler;
+  /**
+   * Over how many devices or processes the rows are spread (DA-TOP-k, arXiv 2402.09360): each finds the best of its own, and
+   * they exchange those. Default 1, no exchange at all. All sharded layers of a model have as many shards.
+   */
+  readonly shards?: number | ShardOptions;
 }
 
 export interface FfnOptions {
@@ -99,6 +104,32 @@ export interface FfnOptions {
    * (default) scores every row exactly instead, `"ignore"` keeps the estimator.
    */
   readonly crossover?: "dense" | "ignore";
+  /**
+   * Over how many devices or processes the groups are spread (DA-TOP-k, arXiv 2402.09360): each computes the best of its own,
+   * and what they add up to is summed over all. Default 1, no exchange at all. All sharded layers of a model have as many shards.
+   */
+  readonly shards?: number | ShardOptions;
+}
+
+/** How a layer is spread over shards. */
+export interface ShardOptions {
+  /** Shards, 1 to 1024. */
+  readonly count: number;
+  /**
+   * `"interleaved"` (default) gives row, or group, `r` to shard `r mod count`: vocabularies are sorted by frequency, so that
+   * the best rows of a token are neighbours. `"contiguous"` gives each shard a range.
+   */
+  readonly layout?: "interleaved" | "contiguous";
+  /**
+   * How many times its fair share of the candidates, or of the `k` groups of a feed-forward, a shard selects: a number from 1
+   * on, or the expected recall from which it follows. Default `{ recall: 0.999 }`.
+   */
+  readonly slack?: number | { readonly recall: number };
+  /**
+   * Of an output head: how many of its best rows a shard sends in the first exchange, or the odds that some shard has to send
+   * more in a second one, from which it follows. Default `{ resend: 0.001 }`.
+   */
+  readonly exchange?: number | { readonly resend: number };
 }
 
 export interface GroupOptions {

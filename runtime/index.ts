@@ -4,7 +4,11 @@
 export { agree, type Facts } from "./collective/agree.ts";
 export type { Collective } from "./collective/collective.ts";
 export type { CollectiveOptions } from "./collective/deadline.ts";
+export { loadShard, type ShardedLayer } from "./collective/load-shard.ts";
 export { localCollectives } from "./collective/local.ts";
+export type { RawLoader } from "./collective/raw-layer.ts";
+export type { ShardedFfn } from "./collective/sharded-ffn.ts";
+export type { ShardedResult, ShardedSoftmax } from "./collective/sharded-softmax.ts";
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
 export { maskBits, type SoftmaxInputs } from "./inputs.ts";
 export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
@@ -14,9 +18,10 @@ export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
 export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
+export { shardPlan } from "./shard-plan.ts";
 export { VERSION } from "./version.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
-export { type GpuLayer, type GpuModel, loadModel } from "./webgpu/model.ts";
+export { type GpuLayer, type GpuModel, gpuLoader, loadModel } from "./webgpu/model.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
 export {
   type BufferOf,

@@ -34,6 +34,17 @@ export function requireLayer(plan: Plan, name: string): LayerPlan {
   throw noSuchLayer(plan, `layer "${name}"`, Object.keys(plan.layers));
 }
 
+/** @throws HireError HIRE-RUN-020 when the layer is spread over shards, and HIRE-RUN-008 when there is none. */
+function requireWhole(plan: Plan, name: string): LayerPlan {
+  const layer = requireLayer(plan, name);
+  if (!layer.sharding) return layer;
+  throw new HireError({
+    code: "HIRE-RUN-020",
+    message: `Layer "${name}" of "${plan.model}" is spread over ${layer.sharding.count} shards`,
+    fix: "Load each shard with loadShard, or run it with hirec run; or remove `shards` from the spec",
+  });
+}
+
 interface AnyLayer {
   readonly kind: LayerPlan["kind"];
   destroy(): void;
@@ -53,7 +64,7 @@ export async function loadLayers<Layer extends AnyLayer>(
     for (const layer of Object.values(layers)) layer.destroy();
   };
   try {
-    for (const name of names ?? Object.keys(plan.layers)) layers[name] = await load(name, requireLayer(plan, name));
+    for (const name of names ?? Object.keys(plan.layers)) layers[name] = await load(name, requireWhole(plan, name));
   } catch (thrown) {
     destroy();
     throw thrown;

@@ -5,6 +5,7 @@ import { type Diagnostic, HireError } from "./errors.ts";
 import type { CodeBits } from "./pack/code-format.ts";
 import type { TensorDtype } from "./safetensors.ts";
 import type { ScalarFunction } from "./scalar.ts";
+import type { ShardRows } from "./shard-rows.ts";
 
 /** What kernels are written in. */
 export type Target = "wgsl" | "cuda";
@@ -20,8 +21,53 @@ export interface Plan {
   /** SHA-256 of everything that decides the bytes of a pack; a pack carries the hash of the plan it was made for. */
   readonly packHash: string;
   readonly layers: Readonly<Record<string, LayerPlan>>;
-  /** One program per device profile; of each target, from the most demanding profile to the default one. */
+  /**
+   * One program per device profile; of each target, from the most demanding profile to the default one. Of a sharded output
+   * head it holds the kernels that merge what shards send, of a sharded feed-forward none.
+   */
   readonly programs: readonly Program[];
+  /** Absent where no layer is sharded. */
+  readonly shards?: ShardsPlan;
+}
+
+/** What the shards of a model compute. */
+export interface ShardsPlan {
+  readonly count: number;
+  /** Of each shard, the number of its part, and the hash that its pack carries. */
+  readonly shards: readonly { readonly part: number; readonly packHash: string }[];
+  /** The sharded layers as a shard computes them, by name; a layer is missing of which the shard has no rows. */
+  readonly parts: readonly {
+    readonly layers: Readonly<Record<string, LayerPlan>>;
+    /** By the profiles of `programs`. */
+    readonly programs: Readonly<Record<string, Readonly<Record<string, LayerProgram>>>>;
+  }[];
+}
+
+/** How a layer is spread over shards, and what that costs in recall and exchanges. */
+export interface ShardingPlan {
+  readonly count: number;
+  readonly layout: ShardRows["layout"];
+  /** Rows that a shard recomputes, or groups that it adds up; fewer where it has fewer. */
+  readonly keep: number;
+  /** Best rows that every shard of a head sends at first, and those that it has to offer in all; 0 of a feed-forward. */
+  readonly sent: number;
+  readonly offered: number;
+  /** Expected share of what one device would select that shards select together (§2.1 of the method, a shard being a bucket). */
+  readonly recall: number;
+  /** Odds that some shard has to send the rest as well. */
+  readonly resend: number;
+}
+
+/** What a shard's layer is a part of. */
+export interface PartOfPlan {
+  readonly count: number;
+  readonly layout: ShardRows["layout"];
+  /** Rows of the whole layer. */
+  readonly rows: number;
+  /** Its rows, or its groups of neurons. */
+  readonly choices: number;
+  /** Which shard's; absent in the plan of all. */
+  readonly index?: number;
 }
 
 export type LayerPlan = SoftmaxPlan | FfnPlan;
@@ -47,6 +93,10 @@ export interface ScoredPlan extends SoftmaxOptionsPlan {
   readonly certificate?: CertificatePlan;
   /** Absent where no batch reads as many bytes as the dense path does. */
   readonly crossover?: CrossoverPlan;
+  /** Absent where the layer is whole. */
+  readonly sharding?: ShardingPlan;
+  /** Of the part that one shard computes. */
+  readonly shard?: PartOfPlan;
 }
 
 export interface CrossoverPlan {
@@ -290,6 +340,17 @@ export interface BindingPlan {
   readonly type: string;
   /** Shape and meaning, for readers of the source. */
   readonly note: string;
+}
+
+/** Every kernel of a plan, those of shards too. */
+export function kernelsOf({ programs, shards }: Plan) {
+  return programs.flatMap(({ profile, target, layers }) =>
+    [layers, ...(shards?.parts ?? []).map((part) => part.programs[profile]!)].flatMap((each) =>
+      Object.entries(each).flatMap(([layer, { kernels }]) =>
+        kernels.map((kernel) => ({ profile, target, layer, kernel })),
+      ),
+    ),
+  );
 }
 
 /**

@@ -5,9 +5,10 @@ import type { FfnPlan, GroupPlan } from "../../runtime/plan.ts";
 import { checkEstimator, checkExpected, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
 import type { CheckedFfn } from "../model.ts";
 import { optionsOf, type Reader, show } from "./reader.ts";
+import { checkShards } from "./shards.ts";
 
 const PROPERTIES =
-  "inputs hidden outputs dtype gated weights bias activation estimator group k candidates common select batch crossover".split(
+  "inputs hidden outputs dtype gated weights bias activation estimator group k candidates common select batch crossover shards".split(
     " ",
   );
 
@@ -77,6 +78,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
       batch,
       crossover,
     },
+    ...checkShards(reader, layer, { kind: "ffn", choices: selectable, selected: k, k }),
   };
 }
 

@@ -30,6 +30,7 @@ const ABSENT = {
   interleaved: false,
   wholeBlocks: false,
   wholeRounds: false,
+  sends: false,
 };
 
 export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<string, boolean>> {
@@ -55,14 +56,17 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     countsGroups: others.wholeWords === false && !made.tensorCores,
     countsChunks: others.int8 === true && !(made.tensorCores && others.bounded === true),
     /** Places without a row are made or met. */
-    noKey: (made.gaps && selects) || others.certifies === true,
+    noKey: (made.gaps && selects) || others.certifies === true || made.sends,
     /** Keys become numbers again in the first stage. */
     readsKeys: made.tail || made.statistical,
     skipsGaps: made.gaps && !made.split,
     meetsNoRow: made.gaps && (selects || rescores),
     /** The helpers that a kernel needs, each emitted once. */
     makesKeys: rescores || made.finishes || made.multinomial || others.bounded === true,
-    valuesOfKeys: ranks || selectsTail,
+    /** Something is said of each token when all its rows are ranked. */
+    closes: others.certifies === true || made.sends,
+    returns: ranks && !made.sends,
+    valuesOfKeys: (ranks && !made.sends) || others.bounded === true || selectsTail,
     infiniteKey: sumsOfExp || made.finishes,
   };
 }

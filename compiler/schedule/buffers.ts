@@ -8,16 +8,22 @@ import { scoredView } from "../scored-view.ts";
 import { usesTensorCores } from "../tensor-cores.ts";
 import { certificateBuffers } from "./certificate.ts";
 import { gatherShape } from "./groups.ts";
+import { mergeBuffers } from "./merge.ts";
 import { meetingsWords, rescoreParts } from "./rescore-parts.ts";
 import { bucketSlices, groupSlices, isTiled, rowSlices, type Slices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
 export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
   const { batch, inputs, candidates, selection, tensors } = layer;
+  // Of a sharded layer there is only the merge; the parts of shards are layers of their own.
+  if (layer.sharding) return layer.kind === "softmax" ? mergeBuffers(layer, layer.sharding) : [];
   return [
     { name: "x", role: "input", bytes: batch * inputs * 4 },
     ...(layer.mask
       ? [{ name: "mask", role: "input" as const, bytes: maskWords(layer) * 4, shared: true as const }]
+      : []),
+    ...(layer.shard && layer.certificate?.kind === "fallback"
+      ? [{ name: "again", role: "input" as const, bytes: batch * 4 }]
       : []),
     ...(layer.sampler === "multinomial" ? [{ name: "uniforms", role: "input" as const, bytes: batch * 4 }] : []),
     ...tensors.map(({ role, bytes }): BufferPlan => {
@@ -52,6 +58,9 @@ function slicesOf(layer: LayerPlan, role: TensorPlan["role"], profile: Profile):
 
 function planOutputs(layer: LayerPlan, profile: Profile): BufferPlan[] {
   const { batch, k } = layer;
+  if (layer.kind === "softmax" && layer.shard) {
+    return [{ name: "pairs", role: "output", bytes: pairsWords(layer) * 4 }, ...certificateBuffers(layer, profile)];
+  }
   if (layer.kind === "softmax") {
     return [
       { name: "indices", role: "output", bytes: batch * k * 4 },
@@ -201,6 +210,16 @@ export function samplerBindings({ batch, sampler }: ScoredPlan): BindingPlan[] {
   const uniforms = binding("uniforms", "read", "array<f32>", `[${batch}] uniform numbers in [0, 1)`);
   const sampled = binding("sampled", "read_write", "array<u32>", `[${batch}] a row of the results each`);
   return sampler === "multinomial" ? [uniforms, sampled] : [sampled];
+}
+
+/** What a shard sends: of every token what no other row may score above, and then its best rows. */
+export function pairsBinding({ batch, k }: ScoredPlan): BindingPlan {
+  const note = `[${batch}, ${1 + k}] key of the bound of all other rows, then keys of exact scores and rows, best first`;
+  return binding("pairs", "read_write", "array<vec2<u32>>", note);
+}
+
+function pairsWords({ batch, k }: ScoredPlan): number {
+  return batch * (1 + k) * 2;
 }
 
 export function chosenBinding({ batch, candidates }: ScoredPlan, access: BindingPlan["access"]): BindingPlan {

@@ -1,12 +1,13 @@
 // Each kind of kernel has a file of its own, which says its grid, its bindings, what it keeps in workgroup memory, and the
 // numbers and choices that its template receives.
 
-import type { FfnPlan, KernelPlan } from "../../runtime/plan.ts";
+import type { FfnPlan, KernelPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
 import { scheduleFallbackPlan } from "./fallback-plan.ts";
 import { scheduleFallbackScore } from "./fallback-score.ts";
 import { scheduleGather } from "./gather.ts";
 import type { Context } from "./kernel.ts";
+import { scheduleMerge } from "./merge.ts";
 import { scheduleProject } from "./project.ts";
 import { scheduleQuantize } from "./quantize.ts";
 import { scheduleReduce } from "./reduce.ts";
@@ -25,6 +26,8 @@ const SCHEDULERS: Readonly<Record<FusedKernel["template"], (context: Context) =>
   gather: (context) => scheduleGather(context as Context<FfnPlan>),
   reduce: (context) => scheduleReduce(context as Context<FfnPlan>),
   sample: scheduleSample,
+  // Only a sharded head has this.
+  merge: (context) => scheduleMerge(context as Context<SoftmaxPlan>),
 };
 
 /** Schedules one fused kernel. */

@@ -10,6 +10,7 @@ import {
   exactBinding,
   hasTail,
   inputBinding,
+  pairsBinding,
   samplerBindings,
   survivorsBinding,
   tailBinding,
@@ -54,7 +55,8 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const [selects, rescores, ranks] = [has("select") || fallback, has("rescore"), has("topk") || fallback];
   // All rows were scored exactly then, so the candidates are the result.
   const candidates = fallback ? k : layer.candidates;
-  const certifies = has("certify");
+  const sends = ranks && layer.shard !== undefined && layer.kind === "softmax";
+  const certifies = has("certify") || (has("send") && layer.certificate !== undefined);
   const drops = selects && !fallback && layer.certificate !== undefined;
   const bounded = certifies && estimator.kind === "quantized";
   const int8 = estimator.kind === "quantized" && estimator.activations === "int8";
@@ -84,7 +86,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));
   if (drops) variables.push(variable("dropped_key", "atomic<u32>", 4));
-  if (certifies) variables.push(variable("kth_key", "u32", 4));
+  if (certifies && !sends) variables.push(variable("kth_key", "u32", 4));
   if (bounded) variables.push(variable("largest_of_token", "atomic<u32>", 4));
   if (selectsTail || addsUp) variables.push(array("sums", "vec2<u32>", RESCORE_LANES, 8));
   const taken = variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
@@ -124,7 +126,8 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   if (tail && (selects || ranks) && !(selects && ranks)) {
     bindings.push(tailBinding(layer, selects ? "read_write" : "read"));
   }
-  if (ranks) {
+  if (sends) bindings.push(pairsBinding(layer));
+  else if (ranks) {
     bindings.push(
       binding("indices", "read_write", "array<u32>", `[${batch}, ${k}] rows, best first`),
       binding(
@@ -135,7 +138,8 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ),
     );
   }
-  if (certifies) bindings.push(binding("certified", "read_write", "array<u32>", `[${batch}] 1 when no row was missed`));
+  if (certifies && !sends)
+    bindings.push(binding("certified", "read_write", "array<u32>", `[${batch}] 1 when no row was missed`));
   if (addsUp) bindings.push(binding("lse", "read_write", "array<f32>", `[${batch}] log of the sum of exp(value)`));
   if (samples) bindings.push(...samplerBindings(layer));
   if (sliced) bindings.push(binding("first_row", "uniform", "u32", "of the slice of this launch"));
@@ -191,6 +195,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       ...dtypeChoices(layer),
       ...made({
         split,
+        sends,
         biased: rescores && layer.bias !== undefined,
         gaps: layer.mask || selection.kind === "statistical",
         tail: tail && (selects || ranks),

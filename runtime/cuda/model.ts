@@ -1,9 +1,11 @@
 // A compiled model on a CUDA device, in Node.
 
+import type { RawLoader } from "../collective/raw-layer.ts";
 import type { WeightSource } from "../layer.ts";
 import { type CompiledSources, type LoadOptions, loadLayers, sourceOf } from "../model.ts";
 import type { CompiledImages } from "./compiled-images.ts";
 import type { CudaDevice } from "./device.ts";
+import { createCudaLayer } from "./device-layer.ts";
 import { type CudaFfn, createCudaFfn } from "./ffn.ts";
 import { pickCudaProgram } from "./kernels.ts";
 import { type CudaSoftmax, createCudaSoftmax } from "./softmax.ts";
@@ -49,4 +51,22 @@ export async function loadCudaModel(
       : createCudaFfn(device, name, layer, layerProgram, sources);
   });
   return { profile: program.profile, ...layers };
+}
+
+/**
+ * What sharded layers need of a CUDA device.
+ * @param weights of the shard's pack.
+ * @throws HireError HIRE-RUN-006 when the card supports none of the programs.
+ */
+export function cudaLoader(
+  device: CudaDevice,
+  compiled: CompiledCuda,
+  weights: WeightSource,
+  profile?: string,
+): RawLoader {
+  const sources = { source: (file: string) => sourceOf(compiled, file), images: compiled.images, weights };
+  return {
+    profile: pickCudaProgram(compiled.plan, device, profile).profile,
+    load: (name, plan, program) => createCudaLayer(device, name, plan, program, sources),
+  };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { imagesOf } from "../cuda/compiled-images.ts";
 import type { CompiledCuda } from "../cuda/model.ts";
 import { HireError, reasonOf } from "../errors.ts";
-import { asPlan } from "../plan.ts";
+import { asPlan, kernelsOf } from "../plan.ts";
 
 /**
  * @throws HireError HIRE-PLAN-005 for a plan of another version, HIRE-PLAN-008 when a file is missing or is no plan.
@@ -20,9 +20,7 @@ export async function readCompiledFolder(folder: string): Promise<CompiledCuda> 
     throw unreadable(path, reasonOf(thrown));
   }
   const plan = asPlan(json, path);
-  const files = plan.programs.flatMap(({ layers }) =>
-    Object.values(layers).flatMap(({ kernels }) => kernels.map(({ file }) => file)),
-  );
+  const files = kernelsOf(plan).map(({ kernel }) => kernel.file);
   const sources = await Promise.all(files.map(async (file) => [file, await readText(join(folder, file))] as const));
   return { plan, sources: Object.fromEntries(sources), images: imagesOf(folder) };
 }

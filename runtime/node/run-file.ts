@@ -24,6 +24,8 @@ export interface RunSummary {
   readonly device: string;
   readonly kind: "hardware" | "software" | "reference";
   readonly profile?: string;
+  /** Of a model over shards: those that ran in this process, out of how many, and what carried their exchange. */
+  readonly shards?: { readonly own: readonly number[]; readonly count: number; readonly engine: string };
   readonly layers: readonly {
     readonly layer: string;
     readonly tokens: number;
@@ -61,10 +63,13 @@ export async function runFile(compiled: CompiledCuda, options: RunOptions): Prom
         layers.push({ layer: name, tokens, ...(certified !== undefined && { certified }) });
         outputs.push(...resultTensors(name, tokens, result));
       }
-      await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
+      // All shards have the same results; the first writes them.
+      if (where.shards === undefined || where.shards.own.includes(0)) {
+        await writeSafetensors(options.output, outputs, { hirec_model: plan.model }, "HIRE-RUN-009");
+      }
       return { ...where, layers };
     } finally {
-      close();
+      await close();
     }
   } finally {
     await input.close();

@@ -55,17 +55,20 @@ export function upperScore(
 }
 
 /**
- * Whether a value is above whatever rows may score whose upper scores order no higher than `dropped`.
- * @param dropped absent when there are no such rows.
+ * What rows may score whose upper scores order no higher than `dropped`: NaN where nothing is certain, absent when there are
+ * no such rows.
  */
-export function isCertified({ estimator }: ScoredPlan, x: Float32Array, value: number, dropped?: number): boolean {
-  if (dropped === undefined) return true;
-  // A tie is no proof: with equal rows, the one of which nothing is known goes first.
-  if (estimator.kind === "dense") return better(value, 1, dropped, 0);
-  if (Number.isNaN(dropped) || !isInRange(x)) return false;
+export function boundOf({ estimator }: ScoredPlan, x: Float32Array, dropped?: number): number | undefined {
+  if (dropped === undefined || estimator.kind === "dense") return dropped;
+  if (Number.isNaN(dropped) || !isInRange(x)) return Number.NaN;
   const step = estimator.activations === "int8" ? Math.fround(largestOf(x) * Math.fround(1 / 127)) : 1;
   const bound = Math.fround(dropped * step);
-  return better(value, 1, Math.abs(bound) < 2 ** -80 ? 2 ** -80 : bound, 0);
+  return Math.abs(bound) < 2 ** -80 ? 2 ** -80 : bound;
+}
+
+/** Whether a value is above a bound. A tie is no proof: with equal rows, the one of which nothing is known goes first. */
+export function isAbove(value: number, bound?: number): boolean {
+  return bound === undefined || better(value, 1, bound, 0);
 }
 
 /** Whether norms can be bounded in f32: no square overflows, and the largest is well above the smallest number. */

@@ -6,7 +6,7 @@ import { checkInputs, type SoftmaxInputs } from "../inputs.ts";
 import { NO_ROW, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
-import { isCertified } from "./certificate.ts";
+import { boundOf, isAbove } from "./certificate.ts";
 import { estimateRows, locate } from "./estimates.ts";
 import { readNumbers } from "./numbers.ts";
 import { settled, sortRows } from "./order.ts";
@@ -98,7 +98,7 @@ export async function createReferenceSoftmax(
         let ranked = sortRows([...candidates], scores);
         if (certified)
           certified[token] = Number(
-            isCertified(plan, one, scores[ranked[plan.k - 1]!] ?? Number.NEGATIVE_INFINITY, dropped),
+            isAbove(scores[ranked[plan.k - 1]!] ?? Number.NEGATIVE_INFINITY, boundOf(plan, one, dropped)),
           );
         if (certified?.[token] === 0 && plan.certificate?.kind === "fallback") {
           scores = score(one);

@@ -1,7 +1,9 @@
 // A compiled model on a WebGPU device, in a browser or in Node.
 
+import type { RawLoader } from "../collective/raw-layer.ts";
 import type { WeightSource } from "../layer.ts";
 import { type CompiledSources, type LoadOptions, loadLayers, sourceOf } from "../model.ts";
+import { createDeviceLayer } from "./device-layer.ts";
 import { createGpuFfn, type GpuFfn } from "./ffn.ts";
 import { pickProgram } from "./program.ts";
 import { createGpuSoftmax, type GpuSoftmax } from "./softmax.ts";
@@ -40,4 +42,22 @@ export async function loadModel(
       : createGpuFfn(device, name, layer, layerProgram, source, weights);
   });
   return { profile: program.profile, ...layers };
+}
+
+/**
+ * What sharded layers need of a device that the caller owns.
+ * @param weights of the shard's pack.
+ * @throws HireError HIRE-RUN-006 when there is none.
+ */
+export function gpuLoader(
+  device: GPUDevice,
+  compiled: CompiledSources,
+  weights: WeightSource,
+  profile?: string,
+): RawLoader {
+  return {
+    profile: pickProgram(compiled.plan, device, profile).profile,
+    load: (name, plan, program) =>
+      createDeviceLayer(device, name, plan, program, (file) => sourceOf(compiled, file), weights),
+  };
 }

@@ -1,7 +1,7 @@
 // hirec pack
 
 import type { CommandModule } from "yargs";
-import { packModel } from "../../../runtime/node/pack-file.ts";
+import { packAll } from "../../../runtime/node/shard-packs.ts";
 import { openModule } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { formatBytes } from "../report.ts";
@@ -12,6 +12,7 @@ interface Arguments extends GlobalArguments {
   readonly weights: readonly string[];
   readonly out: string;
   readonly activations: readonly string[] | undefined;
+  readonly shard: number | undefined;
 }
 
 export const packCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -32,7 +33,12 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         type: "string",
         array: true,
       })
-      .option("out", { describe: "The file to write, for `run --weights`", type: "string", demandOption: true })
+      .option("out", {
+        describe: "The file to write, for `run --weights`; of a model with 4 shards OUT.0-of-4 to OUT.3-of-4",
+        type: "string",
+        demandOption: true,
+      })
+      .option("shard", { describe: "Only the pack of this shard, counted from 0", type: "number" })
       .example("$0 pack generated/tiny-lm --weights model.safetensors --out tiny-lm.pack", ""),
   handler: (args) =>
     runCommand("pack", args.json, async () => {
@@ -40,14 +46,19 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
       const progress = showProgress(`packing ${plan.model}`, args.json);
       const started = performance.now();
       try {
-        const summary = await packModel(plan, args.weights, args.out, {
+        const files = await packAll(plan, args.weights, args.out, {
           activations: args.activations ?? [],
+          ...(args.shard !== undefined && { shard: args.shard }),
           onProgress: progress.update,
         });
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
+        const lines = files.map(
+          ({ path, bytes, tensors }) => `${path}, ${formatBytes(bytes)} in ${tensors.length} tensors`,
+        );
+        const { path: _, ...whole } = files[0]!;
         return {
-          result: { model: plan.model, out: args.out, ...summary },
-          text: `${plan.model}: ${args.out}, ${formatBytes(summary.bytes)} in ${summary.tensors.length} tensors (${seconds} s)`,
+          result: { model: plan.model, out: args.out, ...(plan.shards ? { shards: files } : whole) },
+          text: `${plan.model}: ${lines.join("\n  ")} (${seconds} s)`,
         };
       } finally {
         progress.stop();

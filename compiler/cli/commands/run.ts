@@ -23,7 +23,12 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
   builder: (yargs) =>
     yargs
       .positional("module", { describe: "A compiled folder or a spec", type: "string", demandOption: true })
-      .option("weights", { describe: "The file that `pack` wrote", type: "string", demandOption: true })
+      .option("weights", {
+        describe:
+          "The file that `pack` wrote; of a model with shards the name that it was given, without their numbers",
+        type: "string",
+        demandOption: true,
+      })
       .option("input", {
         describe:
           "safetensors with <layer>.input F32 [tokens, inputs]; of heads also <layer>.mask U8 [rows], 1 where a row may be returned (optional), and <layer>.uniforms F32 [tokens] in [0, 1) to draw by (with multinomial)",
@@ -44,7 +49,11 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         default: "auto" as const,
       })
       .option("profile", { describe: "Device profile; default: the best that the device supports", type: "string" })
-      .example("$0 run generated/tiny-lm --weights tiny-lm.pack --input x.safetensors --output y.safetensors", ""),
+      .example("$0 run generated/tiny-lm --weights tiny-lm.pack --input x.safetensors --output y.safetensors", "")
+      .example(
+        "mpirun -n 4 $0 run generated/tiny-lm-4 --weights t.pack --input x.safetensors --output y.safetensors",
+        "a process per shard",
+      ),
   handler: (args) =>
     runCommand("run", args.json, async () => {
       const { runFile } = await import("../../../runtime/node/run-file.ts");
@@ -63,9 +72,13 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       const layers = summary.layers.map(describeLayer).join(", ");
       const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
+      const over = summary.shards && `\n${summary.shards.count} shards, exchange: ${summary.shards.engine}`;
+      const isFirst = summary.shards?.own.includes(0) ?? true;
+      // Of several processes one speaks for all.
+      if (!isFirst) return {};
       return {
         result: { model: compiled.plan.model, output: args.output, ...summary },
-        text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}`,
+        text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}${over ?? ""}`,
       };
     }),
 };

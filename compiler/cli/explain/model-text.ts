@@ -22,7 +22,11 @@ function formatLayer(layer: LayerExplanation): string {
       ...certificate(layer),
       fact("batch", batch === 1 ? "1 token per launch" : `${batch} tokens per launch, weights are read once for all`),
       ...crossover(layer),
-      fact("weights", `${formatBytes(weightBytes)} on the device, of which the matrix is ${denseBytes(layer)}`),
+      ...shards(layer),
+      fact(
+        "weights",
+        `${formatBytes(weightBytes)} on ${layer.shards ? "each" : "the"} device, of which the matrix is ${denseBytes(layer)}`,
+      ),
     ],
     readsTable(layer.reads),
     ...withEqualsJoined(programs).map(formatPrograms),
@@ -50,6 +54,30 @@ function crossover({ crossover, group }: LayerExplanation): string[] {
     taken
       ? fact("crossover", `past batch ${batch}: all ${all} are scored exactly, which reads fewer bytes`)
       : fact("crossover", `from batch ${batch} on exact scores of all ${all} read fewer bytes`),
+  ];
+}
+
+function shards({ shards: spread, kind, k, candidates }: LayerExplanation): string[] {
+  if (!spread) return [];
+  const { count, layout, keep, sent, recall, resend, largest, bytesPerToken, denseBytesPerToken } = spread;
+  const what = kind === "ffn" ? "groups" : "rows";
+  const first = fact("shards", `${count}, ${layout}: ${largest} ${what} each at most, of which it selects ${keep}`);
+  if (kind === "ffn") {
+    return [
+      first,
+      fact("", `${percent(recall)} of the ${k} best ${what} are selected, predicted`),
+      fact("exchange", `none but the sum of the results, ${formatBytes(bytesPerToken)} per token`),
+    ];
+  }
+  const ratio = (denseBytesPerToken / bytesPerToken).toFixed(0);
+  return [
+    first,
+    fact("", `${percent(recall)} of the ${candidates} candidates of one device are selected, predicted`),
+    fact("exchange", `${sent} rows of each, all ${k} best for ${percent(resend)} of the tokens, predicted`),
+    fact(
+      "",
+      `${formatBytes(bytesPerToken)} per token and shard; of all scores ${formatBytes(denseBytesPerToken)}, ${ratio} times as many`,
+    ),
   ];
 }
 

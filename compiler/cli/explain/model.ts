@@ -7,9 +7,11 @@ import type {
   FfnPlan,
   KernelPlan,
   LayerPlan,
+  LayerProgram,
   Plan,
   Program,
   SelectionPlan,
+  ShardingPlan,
 } from "../../../runtime/plan.ts";
 import { type Reads, readsOf } from "../../reads.ts";
 
@@ -50,11 +52,23 @@ export interface LayerExplanation {
   readonly certificate?: CertificateExplanation;
   /** Absent where no batch reads as many bytes as the dense path does. */
   readonly crossover?: CrossoverPlan;
+  /** Absent where the layer is whole. */
+  readonly shards?: ShardsExplanation;
   /** At batch 1 and at the layer's batch. */
   readonly reads: readonly Reads[];
-  /** Bytes of the packed tensors, all of which lie on the device. */
+  /** Bytes of the packed tensors, all of which lie on the device; of a sharded layer those of one shard. */
   readonly weightBytes: number;
   readonly programs: readonly ProgramExplanation[];
+}
+
+/** How a layer is spread, and what is exchanged per token. */
+export interface ShardsExplanation extends ShardingPlan {
+  /** Rows or groups of the largest shard. */
+  readonly largest: number;
+  /** Bytes that a shard receives per token, those of a second exchange weighted by its odds. */
+  readonly bytesPerToken: number;
+  /** Bytes that it would receive of all scores as f32, or of a feed-forward the same as without selection. */
+  readonly denseBytesPerToken: number;
 }
 
 export interface ProgramExplanation {
@@ -71,12 +85,16 @@ export interface ProgramExplanation {
 }
 
 export function explainModel(plan: Plan): ModelExplanation {
-  const layers = Object.entries(plan.layers).map(([name, layer]) => explainLayer(name, layer, plan.programs));
+  const layers = Object.entries(plan.layers).map(([name, layer]) => explainLayer(name, layer, plan));
   return { model: plan.model, spec: plan.spec, layers };
 }
 
-function explainLayer(name: string, layer: LayerPlan, programs: readonly Program[]): LayerExplanation {
-  const { kind, inputs, rows, dtype, k, candidates, batch, estimator, selection, bytes } = layer;
+function explainLayer(name: string, layer: LayerPlan, { programs, shards }: Plan): LayerExplanation {
+  const { kind, inputs, rows, dtype, k, candidates, batch } = layer;
+  // What a device does of a sharded layer is what the first shard does, which has as many rows as any.
+  const part = layer.sharding && shards?.parts[0];
+  const own = part?.layers[name] ?? layer;
+  const { estimator, selection, bytes } = own;
   const certificate = layer.kind === "softmax" ? explainCertificate(layer) : undefined;
   return {
     layer: name,
@@ -91,13 +109,30 @@ function explainLayer(name: string, layer: LayerPlan, programs: readonly Program
     candidates,
     batch,
     estimator,
-    scoredBitsPerWeight: (bytes.score * 8) / (scoredRows(layer) * inputs),
-    selection: { ...selection, survivors: Math.min(choices(layer), selection.buckets * selection.keep) },
+    scoredBitsPerWeight: (bytes.score * 8) / (scoredRows(own) * inputs),
+    selection: { ...selection, survivors: Math.min(choices(own), selection.buckets * selection.keep) },
     ...(certificate && { certificate }),
     ...(layer.crossover && { crossover: layer.crossover }),
-    reads: [...new Set([1, batch])].map((tokens) => readsOf(layer, tokens)),
-    weightBytes: layer.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
-    programs: programs.map((program) => explainProgram(name, program)),
+    ...(layer.sharding && { shards: explainShards(layer, layer.sharding) }),
+    reads: [...new Set([1, batch])].map((tokens) => readsOf(own, tokens)),
+    weightBytes: own.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    programs: programs.map((program) =>
+      explainProgram(program, [part?.programs[program.profile]?.[name], program.layers[name]]),
+    ),
+  };
+}
+
+/** A pair is 8 bytes, and one more goes with the rows: the bound of all others. */
+function explainShards(layer: LayerPlan, sharding: ShardingPlan): ShardsExplanation {
+  const { count, sent, offered, resend } = sharding;
+  const all = layer.kind === "ffn" ? layer.group.count : layer.rows;
+  const isHead = layer.kind === "softmax";
+  const exchanged = 8 * count * (1 + sent + resend * (1 + offered));
+  return {
+    ...sharding,
+    largest: Math.ceil(all / count),
+    bytesPerToken: isHead ? exchanged : layer.outputs * 4,
+    denseBytesPerToken: isHead ? layer.rows * 4 : layer.outputs * 4,
   };
 }
 
@@ -110,8 +145,12 @@ function scoredRows({ rows, group }: LayerPlan): number {
   return group ? rows - group.common * group.size : rows;
 }
 
-function explainProgram(layer: string, { profile, target, layers }: Program): ProgramExplanation {
-  const { buffers, kernels } = layers[layer]!;
+function explainProgram(
+  { profile, target }: Program,
+  parts: readonly (LayerProgram | undefined)[],
+): ProgramExplanation {
+  const buffers = parts.flatMap((part) => part?.buffers ?? []);
+  const kernels = parts.flatMap((part) => part?.kernels ?? []);
   const bytesOf = (wanted: string) => buffers.reduce((sum, { role, bytes }) => sum + (role === wanted ? bytes : 0), 0);
   return {
     profile,

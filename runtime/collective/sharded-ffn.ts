@@ -1,0 +1,83 @@
+// A feed-forward over many shards (DA-TOP-k): each selects and adds up groups of its own, and the sums are added up. Nothing
+// is exchanged before that, so what all select together may differ from what one device would select.
+
+import { NO_ROW, tokenCount } from "../layer.ts";
+import { type FloatFfnResult, ffnResult } from "../layer-data.ts";
+import type { FfnPlan, Plan } from "../plan.ts";
+import { globalRow } from "../shard-rows.ts";
+import type { Collective } from "./collective.ts";
+import type { RawLayer } from "./raw-layer.ts";
+
+export interface ShardedFfn {
+  readonly kind: "ffn";
+  /** Of the whole layer. */
+  readonly plan: FfnPlan;
+  /**
+   * Runs any number of tokens; every shard calls it with the same, and gets the same output.
+   * @param x `[tokens, inputs]`.
+   * @returns the sum over all shards, and the groups that this shard selected, numbered among all, `[tokens, k of the shard]`.
+   */
+  run(x: Float32Array): Promise<FloatFfnResult>;
+  destroy(): void;
+}
+
+/** @param own the shard's part, absent when it has no groups. */
+export function createShardedFfn(
+  name: string,
+  plan: FfnPlan,
+  own: { readonly plan: FfnPlan; readonly layer: RawLayer } | undefined,
+  collective: Collective,
+): ShardedFfn {
+  const run = async (x: Float32Array): Promise<FloatFfnResult> => {
+    const tokens = tokenCount(name, plan, x);
+    const part = own
+      ? ffnResult(await own.layer.run({ x }))
+      : { output: new Float32Array(tokens * plan.outputs), groups: new Uint32Array() };
+    const output = await collective.allReduceSum(part.output, `adding up layer "${name}"`);
+    const numbered = part.groups.map((group) => {
+      const { shard } = own!.plan;
+      return group === NO_ROW ? NO_ROW : globalRow(group, shard!.choices, { ...shard!, index: collective.rank });
+    });
+    return { output, groups: numbered };
+  };
+  return { kind: "ffn", plan, run, destroy: () => own?.layer.destroy() };
+}
+
+/**
+ * The groups that all shards selected, shard by shard, for whoever wants to know them: the result does not need it.
+ * @param own `[tokens, k of the shard]`.
+ * @returns `[tokens, k of all shards together]`.
+ */
+export async function gatherGroups(
+  { shards }: Plan,
+  name: string,
+  own: Uint32Array,
+  tokens: number,
+  collective: Collective,
+): Promise<Uint32Array> {
+  const counts = shards!.shards.map(({ part }) => shards!.parts[part]!.layers[name]?.k ?? 0);
+  const most = Math.max(...counts);
+  const all = counts.reduce((sum, each) => sum + each, 0);
+  // Every shard gives as many.
+  const padded = new Uint32Array(tokens * most).fill(NO_ROW);
+  const ofShard = counts[collective.rank]!;
+  for (let token = 0; token < tokens; token++) {
+    padded.set(own.subarray(token * ofShard, (token + 1) * ofShard), token * most);
+  }
+  const bytes = await collective.allGather(bytesOf(padded), `gathering groups of layer "${name}"`);
+  const gathered = new Uint32Array(bytes.slice().buffer);
+  const groups = new Uint32Array(tokens * all);
+  for (let token = 0; token < tokens; token++) {
+    let at = token * all;
+    counts.forEach((each, shard) => {
+      const from = (shard * tokens + token) * most;
+      groups.set(gathered.subarray(from, from + each), at);
+      at += each;
+    });
+  }
+  return groups;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -1,0 +1,68 @@
+// What is wrong about shards when a model is compiled, packed or loaded.
+
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { compileModel } from "../../../compiler/index.ts";
+import { defineModel, dense, softmax } from "../../../dsl/index.ts";
+import { loadShard } from "../../../runtime/collective/load-shard.ts";
+import { localCollectives } from "../../../runtime/collective/local.ts";
+import { requestNullDevice } from "../../../runtime/node/device.ts";
+import { packAll } from "../../../runtime/node/shard-packs.ts";
+import { referenceLoader } from "../../../runtime/reference/shards.ts";
+import { shardPlan } from "../../../runtime/shard-plan.ts";
+import { loadModel } from "../../../runtime/webgpu/model.ts";
+import { failureOf } from "./failure.ts";
+
+const layer = { inputs: 64, rows: 256, weight: "lm_head", estimator: dense(), k: 4 };
+const model = defineModel("tiny", { head: softmax({ ...layer, shards: 4 }) });
+const { plan, files } = compileModel(model);
+const compiled = { plan, sources: Object.fromEntries(files) };
+const whole = compileModel(defineModel("tiny", { head: softmax(layer) })).plan;
+
+const problemOf = async (work: () => unknown) => (await failureOf(work)).diagnostics[0];
+
+test("HIRE-RUN-020 for a shard that there is none of, and nothing is written", async () => {
+  expect(await problemOf(() => shardPlan(plan, 4))).toMatchObject({
+    code: "HIRE-RUN-020",
+    message: '"tiny" has no shard 4: it has 4, counted from 0',
+  });
+  expect(await problemOf(() => shardPlan(whole, 0))).toMatchObject({ code: "HIRE-RUN-020" });
+  const folder = await mkdtemp(join(tmpdir(), "hirec-shards-"));
+  for (const shard of [-1, 4, 0.5]) {
+    const pack = () => packAll(plan, ["none.safetensors"], join(folder, "tiny.pack"), { shard });
+    expect(await problemOf(pack)).toMatchObject({ code: "HIRE-RUN-020" });
+  }
+  expect(await readdir(folder)).toEqual([]);
+  await rm(folder, { recursive: true });
+});
+
+test("HIRE-RUN-020 for another number of participants", async () => {
+  const [first] = localCollectives(2);
+  const load = () =>
+    loadShard(
+      plan,
+      ["head"],
+      referenceLoader(plan, () => new Uint8Array()),
+      first!,
+    );
+  expect(await problemOf(load)).toMatchObject({
+    code: "HIRE-RUN-020",
+    message: '"tiny" has 4 shards, but 2 take part (local)',
+    fix: "Start 4, such as mpirun -n 4, or compile for 2 shards",
+  });
+});
+
+test("HIRE-RUN-020 for a layer over shards that is loaded as if it were whole", async () => {
+  const { device, close } = await requestNullDevice();
+  expect(await problemOf(() => loadModel(device, compiled, () => new Uint8Array()))).toMatchObject({
+    code: "HIRE-RUN-020",
+    message: 'Layer "head" of "tiny" is spread over 4 shards',
+  });
+  close();
+});
+
+test("HIRE-PLAN-020 for a package for PyTorch over shards", async () => {
+  expect(await problemOf(() => compileModel(model, { targets: ["torch"] }))).toMatchObject({ code: "HIRE-PLAN-020" });
+});

@@ -1,0 +1,57 @@
+// Layers over several shards, in float64: where the result is promised to be exact, it is the best of all rows.
+
+import { describe, expect, test } from "vitest";
+import { PROFILES } from "../../compiler/profiles.ts";
+import { referenceLoader } from "../../runtime/reference/shards.ts";
+import { FFN_CASES } from "../cases/ffn-cases.ts";
+import {
+  canBeSharded,
+  compileSharded,
+  compileShardedFfn,
+  ffnProblems,
+  headProblems,
+  runShards,
+  SHARDS,
+} from "../cases/sharded.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+
+const PROFILE = [PROFILES.wgsl.at(-1)!];
+
+/** Each with one of the ways to be spread; every third unless all are asked for. */
+function spread<Case extends { readonly name: string }>(cases: readonly Case[]) {
+  const step = process.env.HIREC_LONG === "1" ? 1 : 3;
+  return cases
+    .filter((_, i) => i % step === 0)
+    .map((each, i) => [each.name, SHARDS[i % SHARDS.length]!, each] as const);
+}
+
+test.each(spread(SOFTMAX_CASES.filter(canBeSharded)))("%s, over %o", async (_name, shards, softmaxCase) => {
+  const compiled = compileSharded(softmaxCase, shards, PROFILE);
+  const { x, taken } = compiled.data;
+  const loader = referenceLoader.bind(undefined, compiled.plan);
+  const results = await runShards(compiled, loader, (each) => each.run(x, taken));
+  expect(headProblems(softmaxCase, compiled, results)).toEqual([]);
+});
+
+test.each(spread(FFN_CASES))("%s, over %o", async (_name, shards, ffnCase) => {
+  const { exchange: _, ...ofFfn } = shards;
+  const compiled = compileShardedFfn(ffnCase, ofFfn, PROFILE);
+  const loader = referenceLoader.bind(undefined, compiled.plan);
+  const results = await runShards(compiled, loader, (each) => each.run(compiled.data.x));
+  expect(ffnProblems(ffnCase, compiled, results)).toEqual([]);
+});
+
+describe("the second exchange", () => {
+  const dense = SOFTMAX_CASES.find(({ name }) => name === "dense f16, 100 inputs, batch 8: random")!;
+  const resent = async (exchange: number) => {
+    const compiled = compileSharded(dense, { count: 4, exchange }, PROFILE);
+    const loader = referenceLoader.bind(undefined, compiled.plan);
+    const [result] = await runShards(compiled, loader, (each) => each.run(compiled.data.x));
+    return result!.resent;
+  };
+
+  test("is needed when too little is sent, and not when everything is", async () => {
+    expect(await resent(1)).toBe(dense.tokens);
+    expect(await resent(dense.layer.k)).toBe(0);
+  });
+});
