@@ -161,8 +161,25 @@ describe("an explanation of a layer", () => {
   it("shows profiles with equal kernels together, in the words of their target", () => {
     const { text } = explain({}, "head", { targets: ["cuda"] });
     expect(text).toContain("\n  cuda-sm100, cuda-sm90, cuda-sm80\n  2 launches, 32.8 KB of scratch");
-    expect(text).toMatch(/\n {4}128 blocks × 128, .* of shared memory\n/);
+    expect(text).toMatch(
+      /\n {4}128 blocks × 128, .* of shared memory\n {4}at most 128 registers, 4 resident by registers: occupancy 25 %\n/,
+    );
     expect(text).not.toContain("workgroup");
+  });
+
+  it("shows a profile apart whose multiprocessors hold other numbers of blocks", () => {
+    // A block has 25 KiB: 164 KiB of shared memory hold 6 of them, 228 KiB as many as the registers do.
+    const { text } = explain({ inputs: 2816, rows: 2 ** 18 }, "head", { targets: ["cuda"] });
+    expect(text).toContain("\n  cuda-sm100, cuda-sm90\n");
+    expect(text).toContain("\n  cuda-sm80\n");
+    expect(text).toMatch(/at most 128 registers, \d resident by shared memory: occupancy [\d.]+ %\n/);
+  });
+
+  it("explains plans that were written before resources were computed", () => {
+    const { plan } = compileModel(defineModel("tiny", { head: softmax(TINY) }), { targets: ["cuda"] });
+    const older = JSON.parse(JSON.stringify(plan, (key, value) => (key === "resources" ? undefined : value)));
+    expect(formatModel(explainModel(older))).not.toContain("registers");
+    expect(formatModel(explainModel(plan))).toContain("registers");
   });
 
   it("fits into 80 columns, also with the longest names and large numbers", () => {

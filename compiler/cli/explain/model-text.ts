@@ -1,6 +1,6 @@
 // An explanation as people read it, in 80 columns.
 
-import type { LaunchPlan } from "../../../runtime/plan.ts";
+import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
 import type { Reads } from "../../reads.ts";
 import { formatBytes } from "../report.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
@@ -143,11 +143,22 @@ function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
   return [
     `  ${programs.map(({ profile }) => profile).join(", ")}`,
     `  ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
-    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => {
+    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes, resources }) => {
       const shared = workgroupBytes === 0 ? "" : `, ${formatBytes(workgroupBytes)} of ${memory}`;
-      return [`  ${name}`, `    ${stages.join(" -> ")}`, `    ${grids(launches, group)} × ${workgroupSize}${shared}`];
+      return [
+        `  ${name}`,
+        `    ${stages.join(" -> ")}`,
+        `    ${grids(launches, group)} × ${workgroupSize}${shared}`,
+        ...(resources ? [`    ${residency(resources)}`] : []),
+      ];
     }),
   ];
+}
+
+/** The least of it: a kernel that needs fewer registers than it may take leaves room for more blocks. */
+function residency({ registers, residentBlocks, limitedBy, occupancy }: ResourcesPlan): string {
+  const share = `${Number((occupancy * 100).toFixed(1))} %`;
+  return `at most ${registers} registers, ${residentBlocks} resident by ${limitedBy}: occupancy ${share}`;
 }
 
 /** The grid of a kernel; a kernel that works on slices has a launch for each. */

@@ -66,7 +66,7 @@ export interface ProgramExplanation {
   /** In launch order. */
   readonly kernels: readonly Pick<
     KernelPlan,
-    "name" | "file" | "stages" | "launches" | "workgroupSize" | "workgroupBytes"
+    "name" | "file" | "stages" | "launches" | "workgroupSize" | "workgroupBytes" | "resources"
   >[];
 }
 
@@ -119,13 +119,14 @@ function explainProgram(layer: string, { profile, target, layers }: Program): Pr
     scratchBytes: bytesOf("scratch"),
     inputBytes: bytesOf("input"),
     outputBytes: bytesOf("output"),
-    kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes }) => ({
+    kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes, resources }) => ({
       name,
       file,
       stages,
       launches,
       workgroupSize,
       workgroupBytes,
+      ...(resources && { resources }),
     })),
   };
 }
