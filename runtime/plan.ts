@@ -224,9 +224,23 @@ export interface CudaProgram extends AnyProgram {
 }
 
 export interface LayerProgram {
+  /** What was chosen by measuring, see `hirec tune`; absent where every knob is at its default. */
+  readonly tuning?: TuningPlan;
   readonly buffers: readonly BufferPlan[];
   /** In launch order. */
   readonly kernels: readonly KernelPlan[];
+}
+
+/**
+ * Numbers of a schedule that may be chosen otherwise than by default: they change neither pack nor result, only time.
+ * compiler/tuning/knobs.ts says what they mean and which values there are.
+ */
+export interface TuningPlan {
+  readonly splits?: number;
+  readonly residentThreads?: number;
+  readonly rescoreLanesPerRow?: number;
+  readonly gatherLanes?: number;
+  readonly projectLanes?: number;
 }
 
 export interface BufferPlan {

@@ -14,12 +14,12 @@ const LANES_PER_WARP = 32;
 const MOST_TEAMS = 8;
 
 export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
-  const { layer, profile } = context;
+  const { layer, profile, tuning } = context;
   const { batch, inputs, gated, group, activation } = layer;
   const shape = gatherShape(layer);
   const cuda = profile.target === "cuda";
   const teams = Math.min(MOST_TEAMS, 2 ** Math.ceil(Math.log2(group.size)));
-  const lanes = cuda ? LANES_PER_WARP * teams : LANES;
+  const lanes = cuda ? LANES_PER_WARP * teams : (tuning?.gatherLanes ?? LANES);
   const launches = launchesOf(groupSlices(layer, profile), (groups) => [groups, 1, 1]);
   const sliced = launches.length > 1;
   const upBiased = layer.biases?.up !== undefined;

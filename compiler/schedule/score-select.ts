@@ -45,7 +45,7 @@ const MULTIPROCESSORS = 128;
 const MOST_SPLITS = 8;
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
-  const { profile, quantizedBefore } = context;
+  const { profile, quantizedBefore, tuning } = context;
   const layer = scoredView(context.layer);
   const { batch, inputs, estimator, selection, tiling, group } = layer;
   const quantized = estimator.kind === "quantized";
@@ -78,7 +78,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     place("largest", "atomic<u32>", batch, 4);
     place("token_codes", "vec4<u32>", batch * tokenChunks(layer), 16);
   }
-  let splits = cuda && !statistical ? splitsOf(layer) : 1;
+  let splits = cuda && !statistical ? splitsOf(layer, tuning?.splits) : 1;
   while (splits > 1 && !place("parts", int8 ? "i32" : "f32", splits * batch * tiling.lanes, 4)) splits /= 2;
   const lanes = tiling.lanes * splits;
   if (normsHere) {
@@ -111,7 +111,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   return kernel(context, {
     stem: "score_select",
     workgroupSize: lanes,
-    ...(cuda && { residentThreads: residentThreads(layer, quantizesHere || staged) }),
+    ...(cuda && { residentThreads: tuning?.residentThreads ?? residentThreads(layer, quantizesHere || staged) }),
     launches,
     bindings,
     variables,
@@ -191,12 +191,14 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
 /**
  * Threads that share a row in CUDA: as many as it takes for all multiprocessors to be full, since it takes that many loads
  * in flight to keep the memory busy. A split is a whole number of the words that hold scales.
+ * @param wanted instead, if there is as much to share.
  */
-function splitsOf(layer: ScoredPlan): number {
+function splitsOf(layer: ScoredPlan, wanted?: number): number {
   const { estimator, selection, tiling } = layer;
   const threads = selection.buckets * tiling.lanes;
   const isGrouped = estimator.kind === "quantized" && estimator.groups > 1;
   const most = Math.min(MOST_SPLITS, isGrouped ? Math.ceil(estimator.groups / 4) : tiling.steps);
+  if (wanted !== undefined) return Math.min(wanted, most);
   let splits = 1;
   while (splits * 2 <= most && threads * splits * 2 <= MULTIPROCESSORS * residentThreads(layer, true)) splits *= 2;
   return splits;

@@ -1,8 +1,11 @@
 import { type CompileOptions, compileModel } from "hirec/compiler";
 import { describe, expect, it } from "vitest";
+import { check } from "../../compiler/check.ts";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { formatModel } from "../../compiler/cli/explain/model-text.ts";
 import { formatBytes } from "../../compiler/cli/report.ts";
+import { emit } from "../../compiler/emit.ts";
+import { PROFILES } from "../../compiler/profiles.ts";
 import {
   defineModel,
   dense,
@@ -173,6 +176,24 @@ describe("an explanation of a layer", () => {
     expect(text).toContain("\n  cuda-sm100, cuda-sm90\n");
     expect(text).toContain("\n  cuda-sm80\n");
     expect(text).toMatch(/at most 128 registers, \d resident by shared memory: occupancy [\d.]+ %\n/);
+  });
+
+  it("says which knobs are tuned, and shows their profile apart", () => {
+    const model = check({ model: defineModel("tiny", { head: softmax(TINY) }), sites: [] });
+    const tunings = { "cuda-sm90": { head: { splits: 4, residentThreads: 1024 } } };
+    const explanation = explainModel(emit(model, PROFILES.cuda, [], tunings).plan);
+    expect(explanation.layers[0]!.programs.map(({ tuning }) => tuning)).toEqual([
+      undefined,
+      { splits: 4, residentThreads: 1024 },
+      undefined,
+    ]);
+    expect(formatModel(explanation)).toContain(`
+  cuda-sm90
+  2 launches, 32.8 KB of scratch, 10.2 KB in and out
+  tuned: splits 4, residentThreads 1024
+  head_score_select
+`);
+    expect(formatModel(explanation).match(/tuned/g)).toHaveLength(1);
   });
 
   it("explains plans that were written before resources were computed", () => {

@@ -2,6 +2,7 @@
 
 import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
 import type { Reads } from "../../reads.ts";
+import { wordsOf } from "../../tuning/words.ts";
 import { formatBytes } from "../report.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
@@ -135,7 +136,7 @@ const WORDS = {
 } as const;
 
 function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
-  const { target, kernels, scratchBytes, inputBytes, outputBytes } = programs[0]!;
+  const { target, kernels, scratchBytes, inputBytes, outputBytes, tuning } = programs[0]!;
   const { group, memory } = WORDS[target];
   const count = kernels.reduce((sum, { launches }) => sum + launches.length, 0);
   const total = count === 1 ? "1 launch" : `${count} launches`;
@@ -143,6 +144,7 @@ function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
   return [
     `  ${programs.map(({ profile }) => profile).join(", ")}`,
     `  ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
+    ...(tuning ? [`  tuned: ${wordsOf(tuning)}`] : []),
     ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes, resources }) => {
       const shared = workgroupBytes === 0 ? "" : `, ${formatBytes(workgroupBytes)} of ${memory}`;
       return [

@@ -10,6 +10,7 @@ import type {
   Plan,
   Program,
   SelectionPlan,
+  TuningPlan,
 } from "../../../runtime/plan.ts";
 import { type Reads, readsOf } from "../../reads.ts";
 
@@ -63,6 +64,8 @@ export interface ProgramExplanation {
   readonly scratchBytes: number;
   readonly inputBytes: number;
   readonly outputBytes: number;
+  /** Knobs that measuring chose; absent where all are at their defaults. */
+  readonly tuning?: TuningPlan;
   /** In launch order. */
   readonly kernels: readonly Pick<
     KernelPlan,
@@ -111,7 +114,7 @@ function scoredRows({ rows, group }: LayerPlan): number {
 }
 
 function explainProgram(layer: string, { profile, target, layers }: Program): ProgramExplanation {
-  const { buffers, kernels } = layers[layer]!;
+  const { buffers, kernels, tuning } = layers[layer]!;
   const bytesOf = (wanted: string) => buffers.reduce((sum, { role, bytes }) => sum + (role === wanted ? bytes : 0), 0);
   return {
     profile,
@@ -119,6 +122,7 @@ function explainProgram(layer: string, { profile, target, layers }: Program): Pr
     scratchBytes: bytesOf("scratch"),
     inputBytes: bytesOf("input"),
     outputBytes: bytesOf("output"),
+    ...(tuning && { tuning }),
     kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes, resources }) => ({
       name,
       file,
