@@ -36,7 +36,7 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
       .example("$0 pack generated/tiny-lm --weights model.safetensors --out tiny-lm.pack", ""),
   handler: (args) =>
     runCommand("pack", args.json, async () => {
-      const { plan } = await openModule(args.module);
+      const { plan, warnings } = await openModule(args.module);
       const progress = showProgress(`packing ${plan.model}`, args.json);
       const started = performance.now();
       try {
@@ -46,6 +46,7 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         });
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
         return {
+          warnings,
           result: { model: plan.model, out: args.out, ...summary },
           text: `${plan.model}: ${args.out}, ${formatBytes(summary.bytes)} in ${summary.tensors.length} tensors (${seconds} s)`,
         };

@@ -48,7 +48,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
   handler: (args) =>
     runCommand("run", args.json, async () => {
       const { runFile } = await import("../../../runtime/node/run-file.ts");
-      const compiled = await openModule(args.module, TARGETS[args.device]);
+      const { warnings, ...compiled } = await openModule(args.module, TARGETS[args.device]);
       const started = performance.now();
       const progress = showProgress(`running ${compiled.plan.model}`, args.json);
       const summary = await runFile(compiled, {
@@ -64,6 +64,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       const layers = summary.layers.map(describeLayer).join(", ");
       const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
       return {
+        warnings,
         result: { model: compiled.plan.model, output: args.output, ...summary },
         text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}`,
       };
