@@ -16,7 +16,7 @@ const neurons = { inputs: 512, hidden: 2048, weights: { gate: "g", up: "u", down
 const model = check({
   model: defineModel("tuned", {
     head: softmax({ ...head, estimator: quantized({ bits: 4 }) }),
-    wide: softmax({ ...head, inputs: 1536, batch: 16, estimator: quantized({ bits: 8 }), crossover: "ignore" }),
+    wide: softmax({ ...head, inputs: 1536, batch: 16, estimator: quantized({ bits: 5 }), crossover: "ignore" }),
     rank: softmax({ ...head, inputs: 256, estimator: lowRank({ rank: 32, bits: 8 }) }),
     threshold: softmax({ ...head, rows: 8192, estimator: quantized({ bits: 4 }), select: statistical() }),
     mlp: ffn({ ...neurons, estimator: quantized({ bits: 4 }), activation: (z) => z }),
