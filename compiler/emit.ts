@@ -1,18 +1,14 @@
 // What a compiled model is: a plan, and the text of every file of its folder. Nothing is written here.
 
 import { HireError } from "../runtime/errors.ts";
-import { kernelsOf, type LayerPlan, PLAN_FORMAT, type Plan, type Program } from "../runtime/plan.ts";
+import { kernelsOf, PLAN_FORMAT, type Plan, type Program, type TuningPlan } from "../runtime/plan.ts";
 import { bindings } from "./bindings.ts";
-import { type Routed, route } from "./crossover.ts";
-import { fuse, fuseMerge } from "./fuse.ts";
-import { lower } from "./lower.ts";
 import type { CheckedModel } from "./model.ts";
 import { packHash } from "./pack-hash.ts";
+import { type PlannedLayer, planLayerProgram, planLayers } from "./plan-layers.ts";
 import type { OutputTarget, Profile } from "./profiles.ts";
 import { render } from "./render.ts";
-import { schedule } from "./schedule.ts";
-import { planSharding, planShards } from "./shards.ts";
-import { tile } from "./tile.ts";
+import { planShards } from "./shards.ts";
 import { torchPackage } from "./torch.ts";
 import { verify } from "./verify.ts";
 
@@ -21,6 +17,9 @@ export interface CompiledModel {
   /** Text by path below the compiled folder: `plan.json`, the bindings `index.ts`, one source per kernel and profile, the package for PyTorch. */
   readonly files: ReadonlyMap<string, string>;
 }
+
+/** Knobs that are turned, by profile and layer. */
+export type Tunings = Readonly<Record<string, Readonly<Record<string, TuningPlan>>>>;
 
 /**
  * Passes 3 to 7: lower, fuse, schedule, render, verify, for every profile.
@@ -31,15 +30,12 @@ export function emit(
   model: CheckedModel,
   profiles: readonly Profile[],
   targets: readonly OutputTarget[] = [],
+  tunings: Tunings = {},
 ): CompiledModel {
-  const routed = model.layers.map(route);
-  const layers = Object.fromEntries(routed.map((each) => [each.layer.name, wholeLayer(each)]));
-  const programs = profiles.map((profile) => planProgram(routed, layers, profile));
-  const shards = planShards(
-    routed.map(({ layer }) => layer),
-    layers,
-    profiles,
-  );
+  const planned = planLayers(model);
+  const layers = Object.fromEntries(planned.map(({ layer, plan }) => [layer.name, plan]));
+  const programs = profiles.map((profile) => planProgram(planned, profile, tunings[profile.name] ?? {}));
+  const shards = planShards(planned, profiles);
   const plan: Plan = deepFreeze({
     format: PLAN_FORMAT,
     model: model.name,
@@ -75,11 +71,7 @@ function notInTorch(model: string): HireError {
   });
 }
 
-function wholeLayer({ layer, crossover }: Routed): LayerPlan {
-  return { ...tile(layer), ...(crossover && { crossover }), ...(layer.shards && { sharding: planSharding(layer) }) };
-}
-
-function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan>, profile: Profile): Program {
+function planProgram(planned: readonly PlannedLayer[], profile: Profile, tunings: Tunings[string]): Program {
   return {
     profile: profile.name,
     ...(profile.target === "wgsl"
@@ -87,10 +79,7 @@ function planProgram(routed: readonly Routed[], layers: Record<string, LayerPlan
       : { target: profile.target, architecture: profile.architecture }),
     limits: profile.limits,
     layers: Object.fromEntries(
-      routed.map(({ layer }) => {
-        const kernels = layer.shards ? fuseMerge(layer) : fuse(lower(layer), layer, profile);
-        return [layer.name, schedule(layer.name, layers[layer.name]!, kernels, profile)];
-      }),
+      planned.map((each) => [each.layer.name, planLayerProgram(each, profile, tunings[each.layer.name])]),
     ),
   };
 }

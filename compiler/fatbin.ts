@@ -148,7 +148,7 @@ async function removeOthers(folder: string, before: ImagesList | undefined, now:
   const wanted = new Set(Object.values(now.kernels).map(({ image }) => image));
   const others = Object.values(before?.kernels ?? {}).map(({ image }) => image);
   // A list that somebody edited must not make this remove other files.
-  const removed = others.filter((image) => !wanted.has(image) && /^cuda\/[\w.-]+\.fatbin$/.test(image));
+  const removed = others.filter((image) => !wanted.has(image) && /^cuda[\w-]*\/[\w.-]+\.fatbin$/.test(image));
   for (const image of removed) await rm(join(folder, image), { force: true });
   return removed;
 }

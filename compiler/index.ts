@@ -1,7 +1,7 @@
 // The compiler: load -> check -> lower -> fuse -> schedule -> render -> verify -> write.
 
 import type { Model } from "../dsl/index.ts";
-import { HireError } from "../runtime/errors.ts";
+import { type Diagnostic, HireError } from "../runtime/errors.ts";
 import { check } from "./check.ts";
 import { type CompiledModel, emit } from "./emit.ts";
 import { typecheck } from "./load/typecheck.ts";
@@ -9,6 +9,8 @@ import { isModel, load } from "./load.ts";
 import type { CheckedModel } from "./model.ts";
 import { pickProfiles } from "./pick-profiles.ts";
 import type { OutputTarget } from "./profiles.ts";
+import { readTuning, tuningPath } from "./tuning/file.ts";
+import { fitTuning } from "./tuning/fit.ts";
 
 export { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
 export type { Target } from "../runtime/plan.ts";
@@ -23,8 +25,8 @@ export interface CompileOptions {
   /** Names of the device profiles to compile for. Default: all of the targets. */
   readonly profiles?: readonly string[];
   /**
-   * Called with the absolute path of the spec and of each file of the user's that it imports, before it is read; also when
-   * the compile fails later.
+   * Called with the absolute path of the spec, of each file of the user's that it imports and of the tuning file, which need
+   * not be there, before it is read; also when the compile fails later.
    */
   readonly onInput?: (path: string) => void;
 }
@@ -32,18 +34,25 @@ export interface CompileOptions {
 export interface CompiledSpec extends CompiledModel {
   /** Absolute path of the spec. */
   readonly spec: string;
-  /** Absolute paths of the spec and of every file of the user's that it imports. */
+  /** Absolute paths of the spec, of every file of the user's that it imports, and of its tuning file where there is one. */
   readonly inputs: readonly string[];
+  /** What of the tuning file does not fit, and was left out. */
+  readonly warnings: readonly Diagnostic[];
 }
 
 /**
- * Compiles a spec in memory; nothing is written.
+ * Compiles a spec in memory, with what `hirec tune` left beside it; nothing is written.
  * @throws HireError of the families HIRE-SPEC and HIRE-PLAN, every problem of a pass at once.
  */
 export async function compile(specPath: string, options: CompileOptions = {}): Promise<CompiledSpec> {
   const profiles = pickProfiles(options);
   const { model, path, files } = await checkSpec(specPath, options.onInput);
-  return { spec: path, inputs: files, ...emit(model, profiles, options.targets) };
+  const tuningFile = tuningPath(path);
+  options.onInput?.(tuningFile);
+  const tuned = await readTuning(tuningFile);
+  const { tunings, warnings } = tuned ? fitTuning(tuned, model, profiles) : { tunings: {}, warnings: [] };
+  const inputs = tuned ? [...files, tuningFile] : files;
+  return { spec: path, inputs, warnings, ...emit(model, profiles, options.targets, tunings) };
 }
 
 /** A spec that holds: its model, its absolute path, and the absolute paths of it and what it imports. */

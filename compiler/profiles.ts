@@ -37,6 +37,20 @@ export interface CudaProfile extends AnyProfile {
     readonly maxThreadsPerBlock: number;
     readonly maxGridSize: number;
   };
+  /**
+   * What the blocks on a multiprocessor share, under its names in cudaDeviceProp. A plan is computed with it and a device need
+   * not have it: those of the same profile with less, such as sm_86, hold fewer blocks at a time.
+   */
+  readonly multiprocessor: Multiprocessor;
+}
+
+export interface Multiprocessor {
+  readonly regsPerMultiprocessor: number;
+  readonly maxThreadsPerMultiProcessor: number;
+  readonly maxBlocksPerMultiProcessor: number;
+  readonly sharedMemPerMultiprocessor: number;
+  /** Taken of that for every block besides its own. */
+  readonly reservedSharedMemPerBlock: number;
 }
 
 /** What one kernel may take, whatever the target calls it. Infinity where the target sets no limit. */
@@ -78,13 +92,26 @@ const WEBGPU_DEFAULT_LIMITS = {
   maxComputeWorkgroupsPerDimension: 65535,
 };
 
+const KIBIBYTE = 1024;
+
 /**
  * The same on every device since compute capability 5.0 (CUDA C++ Programming Guide, "Technical Specifications per
  * Compute Capability"): 48 KiB is what a block gets without asking for more when it is launched.
  */
-const CUDA_LIMITS = { sharedMemPerBlock: 48 * 1024, maxThreadsPerBlock: 1024, maxGridSize: 2 ** 31 - 1 };
+const CUDA_LIMITS = { sharedMemPerBlock: 48 * KIBIBYTE, maxThreadsPerBlock: 1024, maxGridSize: 2 ** 31 - 1 };
 
-function cudaProfile(generation: number): CudaProfile {
+/**
+ * CUDA C++ Programming Guide, "Technical Specifications per Compute Capability", columns 8.0, 9.0 and 10.0, which differ in
+ * shared memory only; the KiB that is reserved: "Compute Capability 8.x", "Shared Memory".
+ */
+const MULTIPROCESSOR = {
+  regsPerMultiprocessor: 65536,
+  maxThreadsPerMultiProcessor: 2048,
+  maxBlocksPerMultiProcessor: 32,
+  reservedSharedMemPerBlock: 1024,
+};
+
+function cudaProfile(generation: number, sharedMemPerMultiprocessor: number): CudaProfile {
   return {
     name: `cuda-sm${generation}`,
     // One folder for all, since nothing that is emitted depends on the generation yet.
@@ -92,6 +119,7 @@ function cudaProfile(generation: number): CudaProfile {
     target: "cuda",
     architecture: `sm_${generation}`,
     limits: CUDA_LIMITS,
+    multiprocessor: { ...MULTIPROCESSOR, sharedMemPerMultiprocessor },
   };
 }
 
@@ -113,7 +141,7 @@ export const PROFILES: { readonly wgsl: readonly WgslProfile[]; readonly cuda: r
       features: [],
     },
   ],
-  cuda: [cudaProfile(100), cudaProfile(90), cudaProfile(80)],
+  cuda: [cudaProfile(100, 228 * KIBIBYTE), cudaProfile(90, 228 * KIBIBYTE), cudaProfile(80, 164 * KIBIBYTE)],
 };
 
 const TARGETS = Object.keys(PROFILES) as readonly Target[];

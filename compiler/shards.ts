@@ -1,15 +1,14 @@
 // What the shards of a model compute: a plan for each, of which those that are alike are one.
 
-import type { LayerPlan, LayerProgram, ShardingPlan, ShardsPlan } from "../runtime/plan.ts";
+import type { LayerPlan, LayerProgram, ShardsPlan } from "../runtime/plan.ts";
 import { fuse } from "./fuse.ts";
 import { lower } from "./lower.ts";
 import type { CheckedLayer } from "./model.ts";
 import { packHash } from "./pack-hash.ts";
+import type { PlannedLayer } from "./plan-layers.ts";
 import type { Profile } from "./profiles.ts";
-import { expectedRecall } from "./recall.ts";
 import { schedule } from "./schedule.ts";
 import { shardLayer } from "./shard-layers.ts";
-import { resendOdds } from "./shard-odds.ts";
 import { tile } from "./tile.ts";
 
 /** A layer as shards of some size compute it. */
@@ -20,16 +19,12 @@ interface Variant {
 }
 
 /**
- * @param layers as they will be computed, those that are whole among them; all that are sharded have as many shards.
- * @param plans of the whole layers, by name.
+ * @param planned those that are whole among them; all that are sharded have as many shards.
  * @returns nothing when no layer is sharded.
  */
-export function planShards(
-  layers: readonly CheckedLayer[],
-  plans: Readonly<Record<string, LayerPlan>>,
-  profiles: readonly Profile[],
-): ShardsPlan | undefined {
-  const sharded = layers.filter(({ shards }) => shards !== undefined);
+export function planShards(planned: readonly PlannedLayer[], profiles: readonly Profile[]): ShardsPlan | undefined {
+  const plans = Object.fromEntries(planned.map(({ layer, plan }) => [layer.name, plan]));
+  const sharded = planned.map(({ layer }) => layer).filter(({ shards }) => shards !== undefined);
   const count = sharded[0]?.shards?.count;
   if (count === undefined) return undefined;
   const variants = new Map<string, Variant>();
@@ -75,27 +70,4 @@ function withIndex(plan: LayerPlan, index: number): LayerPlan {
 function withoutAbsent<Value>(values: Readonly<Record<string, Value | undefined>>): Record<string, Value> {
   const present = Object.entries(values).filter((entry): entry is [string, Value] => entry[1] !== undefined);
   return Object.fromEntries(present);
-}
-
-/** What the plan of a whole layer says of its shards. */
-export function planSharding(layer: CheckedLayer): ShardingPlan {
-  const { count, layout, keep, sent } = layer.shards!;
-  const choices = layer.kind === "ffn" ? layer.group.count - layer.group.common : layer.rows;
-  const spread = { rows: choices, count };
-  const selected = layer.kind === "ffn" ? layer.k : layer.candidates;
-  const isHead = layer.kind === "softmax";
-  return {
-    count,
-    layout,
-    keep,
-    sent,
-    offered: isHead ? Math.min(layer.k, keep, Math.ceil(choices / count)) : 0,
-    recall: rounded(expectedRecall(spread, selected, keep)),
-    resend: isHead ? rounded(resendOdds(spread, layer.k, sent)) : 0,
-  };
-}
-
-/** Six decimals, as recalls elsewhere in the plan. */
-function rounded(share: number): number {
-  return Number(share.toFixed(6));
 }

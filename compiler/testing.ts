@@ -26,7 +26,8 @@ export function goldenTest(spec: string, { out = "generated", ...options }: Gold
       });
       return;
     }
-    const { plan, files } = compiled as Awaited<ReturnType<typeof compile>>;
+    const { plan, files, warnings } = compiled as Awaited<ReturnType<typeof compile>>;
+    for (const warning of warnings) console.warn(formatDiagnostic(warning, false));
     const folder = join(out, plan.model);
     const update = `Update it with: ${updateCommand(spec, out, options)}`;
 

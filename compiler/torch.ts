@@ -84,7 +84,6 @@ function packageContext(plan: Plan, name: string) {
 
 /** One layer as plan.py states it: every value is Python already. */
 function planContext(plan: Plan, name: string, layer: LayerPlan) {
-  const programs = distinctPrograms(plan, name);
   const { kind, inputs, rows, k, batch, crossover } = layer;
   return {
     constant: `${name.toUpperCase()}_PLAN`,
@@ -103,20 +102,23 @@ function planContext(plan: Plan, name: string, layer: LayerPlan) {
       ...{ name: python(role), key: python(name), dtype: python(dtype), shape: python(shape) },
     })),
     returns: returnsOf(plan, name).map((buffer) => outputContext(buffer, layer)),
-    programs: programs.map(({ architecture, program }) => ({
-      architecture,
-      scratch: python(
-        Object.fromEntries(
-          [...ofRole(program, "scratch"), ...ofRole(program, "indirect")].map(({ name, bytes }) => [name, bytes]),
-        ),
+    programs: distinctPrograms(plan, name),
+  };
+}
+
+function programContext(program: LayerProgram) {
+  return {
+    scratch: python(
+      Object.fromEntries(
+        [...ofRole(program, "scratch"), ...ofRole(program, "indirect")].map(({ name, bytes }) => [name, bytes]),
       ),
-      kernels: program.kernels.map(({ name, file, launches, workgroupSize, bindings }) => ({
-        name: python(name),
-        source: python(file),
-        grid: python(launches[0]!.workgroups),
-        block: workgroupSize,
-        parameters: python(bindings.map(({ name, buffer }) => buffer ?? name)),
-      })),
+    ),
+    kernels: program.kernels.map(({ name, file, launches, workgroupSize, bindings }) => ({
+      name: python(name),
+      source: python(file),
+      grid: python(launches[0]!.workgroups),
+      block: workgroupSize,
+      parameters: python(bindings.map(({ name, buffer }) => buffer ?? name)),
     })),
   };
 }
@@ -141,11 +143,12 @@ function outputContext({ name, bytes }: BufferPlan, { batch, kind }: LayerPlan) 
   };
 }
 
-/** From the most demanding one on; one that is the same as the next more modest one is left out. */
+/** From the most demanding one on; one that is launched as the next more modest one is left out. */
 function distinctPrograms(plan: Plan, layer: string) {
   const all = cudaPrograms(plan).map(({ architecture, layers }) => ({
     architecture: Number(architecture.replace("sm_", "")),
-    program: layers[layer]!,
+    ...programContext(layers[layer]!),
   }));
-  return all.filter(({ program }, i) => JSON.stringify(program) !== JSON.stringify(all[i + 1]?.program));
+  const launches = all.map(({ architecture, ...launched }) => JSON.stringify(launched));
+  return all.filter((_, i) => launches[i] !== launches[i + 1]);
 }

@@ -274,9 +274,23 @@ export interface CudaProgram extends AnyProgram {
 }
 
 export interface LayerProgram {
+  /** What was chosen by measuring, see `hirec tune`; absent where every knob is at its default. */
+  readonly tuning?: TuningPlan;
   readonly buffers: readonly BufferPlan[];
   /** In launch order. */
   readonly kernels: readonly KernelPlan[];
+}
+
+/**
+ * Numbers of a schedule that may be chosen otherwise than by default: they change neither pack nor result, only time.
+ * compiler/tuning/knobs.ts says what they mean and which values there are.
+ */
+export interface TuningPlan {
+  readonly splits?: number;
+  readonly residentThreads?: number;
+  readonly rescoreLanesPerRow?: number;
+  readonly gatherLanes?: number;
+  readonly projectLanes?: number;
 }
 
 export interface BufferPlan {
@@ -329,6 +343,23 @@ export interface KernelPlan {
   readonly choices: Readonly<Record<string, boolean>>;
   /** Functions of one number that the kernel calls, by their names in its source; absent when there are none. */
   readonly functions?: Readonly<Record<string, ScalarFunction>>;
+  /** What it takes of a multiprocessor; only of CUDA kernels, and absent in plans written before it was computed. */
+  readonly resources?: ResourcesPlan;
+}
+
+/**
+ * What a block may take of a multiprocessor of the profile, and how many of them that leaves room for. The compiler of the
+ * source is bound to the registers, so that these are the fewest blocks.
+ */
+export interface ResourcesPlan {
+  /** Of a thread, at most: what `__launch_bounds__` leaves it. */
+  readonly registers: number;
+  /** Blocks that a multiprocessor holds at a time. */
+  readonly residentBlocks: number;
+  /** What there is too little of for more blocks. */
+  readonly limitedBy: "registers" | "shared memory" | "threads" | "blocks";
+  /** Their warps, as a share of those that a multiprocessor can hold. */
+  readonly occupancy: number;
 }
 
 export interface BindingPlan {

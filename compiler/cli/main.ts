@@ -11,6 +11,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { initCommand } from "./commands/init.ts";
 import { packCommand } from "./commands/pack.ts";
 import { runModuleCommand } from "./commands/run.ts";
+import { tuneCommand } from "./commands/tune.ts";
 import { EXIT } from "./report.ts";
 
 const EPILOGUE = `\`hirec <command> --help\` shows the options of a command and an example.
@@ -29,6 +30,7 @@ const parser = yargs(hideBin(process.argv))
   .command(explainCommand)
   .command(packCommand)
   .command(runModuleCommand)
+  .command(tuneCommand)
   .command(doctorCommand)
   .demandCommand(1, "Name a command.")
   .strict()

@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import type { CompiledCuda } from "../../runtime/cuda/model.ts";
+import type { Diagnostic } from "../../runtime/errors.ts";
 import { readCompiledFolder } from "../../runtime/node/compiled-folder.ts";
 import type { Target } from "../../runtime/plan.ts";
 
@@ -9,7 +10,10 @@ import type { Target } from "../../runtime/plan.ts";
  * @param targets what a spec is compiled to; a folder has what it has.
  * @throws HireError of the families HIRE-SPEC and HIRE-PLAN.
  */
-export async function openModule(path: string, targets?: readonly Target[]): Promise<CompiledCuda> {
+export async function openModule(
+  path: string,
+  targets?: readonly Target[],
+): Promise<CompiledCuda & { readonly warnings?: readonly Diagnostic[] }> {
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
@@ -17,6 +21,6 @@ export async function openModule(path: string, targets?: readonly Target[]): Pro
   if (isFolder) return readCompiledFolder(path);
   // Loading the compiler takes most of a second, and a compiled folder does not need it.
   const { compile } = await import("../index.ts");
-  const { plan, files } = await compile(path, targets && { targets });
-  return { plan, sources: Object.fromEntries(files) };
+  const { plan, files, warnings } = await compile(path, targets && { targets });
+  return { plan, sources: Object.fromEntries(files), warnings };
 }

@@ -15,12 +15,16 @@ export interface CommandOutcome {
   /** What people read. */
   readonly text?: string;
   readonly exitCode?: number;
+  /** What was left out. They go to standard error, or with `--json` beside the result where there are some. */
+  readonly warnings?: readonly Diagnostic[] | undefined;
 }
 
 export async function runCommand(command: string, json: boolean, work: () => Promise<CommandOutcome>): Promise<void> {
   try {
-    const { result, text, exitCode = EXIT.ok } = await work();
-    const output = json ? result && JSON.stringify({ command, ok: true, ...result }) : text;
+    const { result, text, exitCode = EXIT.ok, warnings = [] } = await work();
+    const said = warnings.length > 0 && { warnings };
+    const output = json ? result && JSON.stringify({ command, ok: true, ...result, ...said }) : text;
+    if (!json && said) await printDiagnostics(warnings);
     if (output !== undefined) await print(process.stdout, output);
     exit(exitCode);
   } catch (thrown) {
@@ -57,6 +61,10 @@ async function reportProblems(command: string, json: boolean, diagnostics: reado
     await print(process.stdout, JSON.stringify({ command, ok: false, diagnostics }));
     return;
   }
+  await printDiagnostics(diagnostics);
+}
+
+export async function printDiagnostics(diagnostics: readonly Diagnostic[]): Promise<void> {
   await print(process.stderr, diagnostics.map((diagnostic) => formatDiagnostic(diagnostic)).join("\n\n"));
 }
 

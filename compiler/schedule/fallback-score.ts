@@ -12,7 +12,7 @@ export function scheduleFallbackScore(context: Context): KernelPlan {
   const { layer, profile } = context;
   const { batch, inputs } = layer;
   const cuda = profile.target === "cuda";
-  const { subgroups, lanesPerRow } = rowTeams(profile);
+  const { subgroups, lanesPerRow } = rowTeams(context);
   const { perSlice, keep } = blocksOf(layer, profile);
   const slices = rowSlices(layer, profile);
   const launches = launchesOf(slices, () => [perSlice, batch, 1]);

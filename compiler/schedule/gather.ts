@@ -22,7 +22,7 @@ const mostWarps = (batch: number) => (batch > 8 ? 8 : 16);
 const PROBES = [-8, -1, -0.125, 0.125];
 
 export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
-  const { layer, profile } = context;
+  const { layer, profile, tuning } = context;
   const { batch, inputs, gated, group, activation } = layer;
   const shape = gatherShape(layer);
   const cuda = profile.target === "cuda";
@@ -30,7 +30,7 @@ export function scheduleGather(context: Context<FfnPlan>): KernelPlan {
   const together = cuda && gated && !givesZeros(activation) ? 2 : 1;
   const rows = group.size * together;
   const teams = Math.min(cuda ? mostWarps(batch) : TEAMS, 2 ** Math.ceil(Math.log2(rows)));
-  const lanes = cuda ? LANES_PER_WARP * teams : LANES;
+  const lanes = cuda ? LANES_PER_WARP * teams : (tuning?.gatherLanes ?? LANES);
   const bySlot = cuda && batch * shape.slots < group.count;
   const launches: readonly LaunchPlan[] = bySlot
     ? [{ workgroups: [shape.slots, batch, 1] }]

@@ -1,8 +1,9 @@
 // What the plan says of every kernel alike.
 
-import type { BindingPlan, KernelPlan, LaunchPlan, LayerPlan, ScoredPlan } from "../../runtime/plan.ts";
+import type { BindingPlan, KernelPlan, LaunchPlan, LayerPlan, ScoredPlan, TuningPlan } from "../../runtime/plan.ts";
 import type { FusedKernel } from "../fuse.ts";
 import type { Profile } from "../profiles.ts";
+import { planResources } from "./resources.ts";
 
 const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;
 
@@ -23,6 +24,8 @@ export interface Context<Layer extends LayerPlan = LayerPlan> {
   readonly fused: FusedKernel;
   /** Whether `quantize` runs as a kernel of its own. */
   readonly quantizedBefore: boolean;
+  /** Knobs that are turned, of which a schedule does what it can. */
+  readonly tuning: TuningPlan | undefined;
 }
 
 export interface KernelParts {
@@ -41,25 +44,30 @@ export interface KernelParts {
   readonly residentThreads?: number;
 }
 
-export function kernel({ name, profile, fused }: Context, parts: KernelParts): KernelPlan {
+export function kernel({ name, profile, fused, tuning }: Context, parts: KernelParts): KernelPlan {
+  const { workgroupSize, residentThreads = 0 } = parts;
+  const workgroupBytes = parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0);
+  const promisedBlocks = Math.max(1, Math.floor(residentThreads / workgroupSize));
   return {
     name: `${name}_${parts.stem}`,
-    file: `${profile.folder}/${name}.${parts.stem}.${EXTENSION[profile.target]}`,
+    // What is tuned for one profile differs from what others of its folder have.
+    file: `${tuning ? profile.name : profile.folder}/${name}.${parts.stem}.${EXTENSION[profile.target]}`,
     template: fused.template,
     stages: fused.stages.map(stageName),
-    workgroupSize: parts.workgroupSize,
+    workgroupSize,
     launches: parts.launches,
-    workgroupBytes: parts.variables.reduce((sum, { bytes }) => sum + alignedBytes(bytes), 0),
+    workgroupBytes,
     bindings: parts.bindings,
     workgroupVariables: parts.variables,
     constants: {
       ...parts.constants,
-      ...(profile.target === "cuda" && {
-        BLOCKS_PER_MULTIPROCESSOR: Math.max(1, Math.floor((parts.residentThreads ?? 0) / parts.workgroupSize)),
-      }),
+      ...(profile.target === "cuda" && { BLOCKS_PER_MULTIPROCESSOR: promisedBlocks }),
     },
     choices: parts.choices,
     ...(parts.functions && { functions: parts.functions }),
+    ...(profile.target === "cuda" && {
+      resources: planResources({ threads: workgroupSize, sharedBytes: workgroupBytes, promisedBlocks }, profile),
+    }),
   };
 }
 

@@ -4,10 +4,11 @@ import type { BindingPlan, EstimatorPlan, KernelPlan } from "../../runtime/plan.
 import { binding, inputBinding } from "./buffers.ts";
 import { array, type Context, kernel } from "./kernel.ts";
 
-const LANES = 64;
+const DEFAULT_LANES = 64;
 
 export function scheduleProject(context: Context): KernelPlan {
-  const { layer } = context;
+  const { layer, tuning } = context;
+  const lanes = tuning?.projectLanes ?? DEFAULT_LANES;
   const { batch, inputs } = layer;
   const { rank, bits, activations } = layer.estimator as EstimatorPlan & { readonly kind: "lowRank" };
   const { shape } = layer.tensors.find(({ role }) => role === "basis")!;
@@ -22,15 +23,15 @@ export function scheduleProject(context: Context): KernelPlan {
   ];
   return kernel(context, {
     stem: "project",
-    workgroupSize: LANES,
+    workgroupSize: lanes,
     launches: [{ workgroups: [rank, 1, 1] }],
     bindings,
     variables: [
       ...(int8 ? [array("largest", "atomic<u32>", batch, 4)] : []),
-      array("partial", int8 ? "i32" : "f32", LANES, 4),
+      array("partial", int8 ? "i32" : "f32", lanes, 4),
     ],
     constants: {
-      LANES,
+      LANES: lanes,
       BATCH: batch,
       INPUTS: inputs,
       RANK: rank,

@@ -3,7 +3,7 @@
 import type { BindingPlan, KernelPlan } from "../../runtime/plan.ts";
 import type { Stage } from "../lower.ts";
 import { exactStride } from "../padding.ts";
-import { budgetOf, type Profile } from "../profiles.ts";
+import { budgetOf } from "../profiles.ts";
 import {
   biasBinding,
   binding,
@@ -41,10 +41,13 @@ const LANES_PER_ROW = 8;
 const LANES_PER_WARP = 32;
 
 /** How a profile shares an exact row among lanes. Wherever a layer's rows are scored exactly it is done alike. */
-export function rowTeams(profile: Profile): { readonly subgroups: boolean; readonly lanesPerRow: number } {
+export function rowTeams({ profile, tuning }: Context): {
+  readonly subgroups: boolean;
+  readonly lanesPerRow: number;
+} {
   const cuda = profile.target === "cuda";
   const subgroups = !cuda && profile.features.includes("subgroups");
-  return { subgroups, lanesPerRow: cuda ? LANES_PER_WARP : LANES_PER_ROW };
+  return { subgroups, lanesPerRow: cuda ? LANES_PER_WARP : (tuning?.rescoreLanesPerRow ?? LANES_PER_ROW) };
 }
 
 export function scheduleRescoreTopk(context: Context): KernelPlan {
@@ -61,7 +64,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   const bounded = certifies && estimator.kind === "quantized";
   const int8 = estimator.kind === "quantized" && estimator.activations === "int8";
   const cuda = profile.target === "cuda";
-  const { lanesPerRow, ...teams } = rowTeams(profile);
+  const { lanesPerRow, ...teams } = rowTeams(context);
   const subgroups = rescores && teams.subgroups;
   const slices = rowSlices(layer, profile);
   const sliced = rescores && slices.each < slices.total;

@@ -49,7 +49,7 @@ const LINE_BYTES = 128;
 const MOST_SPLITS = 8;
 
 export function scheduleScoreSelect(context: Context): KernelPlan {
-  const { profile, quantizedBefore } = context;
+  const { profile, quantizedBefore, tuning } = context;
   const layer = scoredView(context.layer);
   const { batch, inputs, estimator, selection, tiling, group } = layer;
   const quantized = estimator.kind === "quantized";
@@ -84,7 +84,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
     place("largest", "atomic<u32>", batch, 4);
     place("token_codes", "vec4<u32>", batch * tokenChunks(layer), 16);
   }
-  let splits = cuda && !statistical ? splitsOf(layer, tensorCores) : 1;
+  let splits = cuda && !statistical ? splitsOf(layer, tensorCores, tuning?.splits) : 1;
   while (splits > 1 && !place("parts", int8 ? "i32" : "f32", splits * batch * tiling.lanes, 4)) splits /= 2;
   const lanes = tiling.lanes * splits;
   if (normsHere) {
@@ -119,7 +119,9 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   return kernel(context, {
     stem: "score_select",
     workgroupSize: lanes,
-    ...(cuda && { residentThreads: residentThreads(layer, quantizesHere || staged, tensorCores) }),
+    ...(cuda && {
+      residentThreads: tuning?.residentThreads ?? residentThreads(layer, quantizesHere || staged, tensorCores),
+    }),
     launches,
     bindings,
     variables,
@@ -211,12 +213,14 @@ function firstLines({ tensors, selection, tiling }: ScoredPlan): number {
 /**
  * Threads that share a row in CUDA: as many as it takes for all multiprocessors to be full, since it takes that many loads
  * in flight to keep the memory busy. A split is a whole number of the words that hold scales, or of rounds.
+ * @param wanted instead, if there is as much to share.
  */
-function splitsOf(layer: ScoredPlan, tensorCores: boolean): number {
+function splitsOf(layer: ScoredPlan, tensorCores: boolean, wanted?: number): number {
   const { estimator, selection, tiling } = layer;
   const threads = selection.buckets * tiling.lanes;
   const isGrouped = estimator.kind === "quantized" && estimator.groups > 1;
   const parts = tensorCores ? spansOf(layer).rounds : isGrouped ? Math.ceil(estimator.groups / 4) : tiling.steps;
+  if (wanted !== undefined) return Math.min(wanted, MOST_SPLITS, parts);
   const most = MULTIPROCESSORS * residentThreads(layer, true, tensorCores);
   let splits = 1;
   while (splits * 2 <= Math.min(MOST_SPLITS, parts) && threads * splits * 2 <= most) splits *= 2;

@@ -16,7 +16,7 @@ export interface NodeDevice {
 
 /**
  * `auto` takes the GPU when there is one and the software adapter otherwise; `webgpu` and `software` insist.
- * The device has the adapter's highest limits, and subgroups where the adapter has them.
+ * The device has the adapter's highest limits, and subgroups and timestamps where the adapter has them.
  * @throws HireError HIRE-RUN-001 when there is no adapter of that kind or it gives no device, -007 when a package is missing.
  */
 export async function requestNodeDevice(choice: DeviceChoice = "auto"): Promise<NodeDevice> {
@@ -85,11 +85,14 @@ function isSoftware({ architecture, description, isFallbackAdapter }: GPUAdapter
   return isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(`${architecture} ${description}`);
 }
 
+/** What kernels use, and `hirec tune` measures with. */
+const FEATURES = ["subgroups", "timestamp-query"] as const;
+
 async function openDevice(adapter: GPUAdapter, kind: NodeDevice["kind"]): Promise<NodeDevice> {
   const { info } = adapter;
   const name = [info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
   const descriptor: GPUDeviceDescriptor = {
-    requiredFeatures: adapter.features.has("subgroups") ? ["subgroups"] : [],
+    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: {
       maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
       maxBufferSize: adapter.limits.maxBufferSize,

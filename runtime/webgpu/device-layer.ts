@@ -14,8 +14,15 @@ import { type CompiledKernel, compileKernel } from "./program.ts";
 export type ExternalBuffers = Readonly<Record<string, GPUBuffer>>;
 
 export interface DeviceLayer {
-  /** Encodes one launch of `batch` tokens into the caller's encoder; nothing is submitted and nothing is read back. */
-  encode(encoder: GPUCommandEncoder, external: ExternalBuffers): void;
+  /**
+   * Encodes one launch of `batch` tokens into the caller's encoder; nothing is submitted and nothing is read back.
+   * @param timestampWrites of its pass.
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    external: ExternalBuffers,
+    timestampWrites?: GPUComputePassTimestampWrites | undefined,
+  ): void;
   /**
    * Runs any number of tokens, `batch` per launch, and reads back what the layer returns.
    */
@@ -56,12 +63,12 @@ export async function createDeviceLayer(
     throw thrown;
   }
 
-  const encode = (encoder: GPUCommandEncoder, external: ExternalBuffers) => {
+  const encode: DeviceLayer["encode"] = (encoder, external, timestampWrites) => {
     for (const buffer of program.buffers) checkExternal(name, buffer, external);
     const grids = program.buffers.find(({ role }) => role === "indirect");
     const buffersOf = (launch: number) => (buffer: string) =>
       external[buffer] ?? owned[buffer]![Math.min(launch, owned[buffer]!.length - 1)]!;
-    const pass = encoder.beginComputePass({ label: name });
+    const pass = encoder.beginComputePass({ label: name, ...(timestampWrites && { timestampWrites }) });
     for (const { plan: kernel, pipeline, layout } of kernels) {
       pass.setPipeline(pipeline);
       kernel.launches.forEach(({ workgroups, indirect }, launch) => {

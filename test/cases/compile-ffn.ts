@@ -6,7 +6,7 @@ import type { Profile } from "../../compiler/profiles.ts";
 import { defineModel, ffn } from "../../dsl/index.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import { packFfn } from "../../runtime/pack/pack-ffn.ts";
-import type { FfnPlan, Plan } from "../../runtime/plan.ts";
+import type { FfnPlan, Plan, TuningPlan } from "../../runtime/plan.ts";
 import { LAYER } from "./compile-case.ts";
 import { type FfnCase, type FfnData, ffnData } from "./ffn-case.ts";
 
@@ -27,9 +27,11 @@ export function ffnModel({ layer: options, bias = {} }: FfnCase) {
   });
 }
 
-export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[]): CompiledFfn {
+/** @param tuning of all profiles. */
+export function compileFfn(ffnCase: FfnCase, profiles: readonly Profile[], tuning?: TuningPlan): CompiledFfn {
   const model = ffnModel(ffnCase);
-  const { plan, files } = emit(check({ model, sites: [] }), profiles);
+  const tunings = tuning && Object.fromEntries(profiles.map(({ name }) => [name, { [LAYER]: tuning }]));
+  const { plan, files } = emit(check({ model, sites: [] }), profiles, [], tunings);
   const sources = [...files].map(([path, text]) => [path, text.replace(/^\/\/.*\n/gm, "")]);
   const layer = plan.layers[LAYER] as FfnPlan;
   const data = ffnData(ffnCase);

@@ -1,6 +1,6 @@
 // Where kernel images come from: compiled ahead, NVRTC, nvcc; and what is said where none of them serves.
 
-import { appendFile, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -211,6 +211,21 @@ describe.skipIf(missing)(`kernel images${missing ? `, skipped: ${missing}` : ""}
       withoutNvcc();
       const { message } = await failureOf(() => find());
       expect(message).toContain(`${join(folder, kernel().file.replace(".cu", ".fatbin"))} ${why}`);
+    });
+
+    test("images of a tuned layer, in the folder of its profile, go with their sources; other files never go", async () => {
+      withNvcc();
+      await compileFatbins(folder, compiled);
+      const path = join(folder, "cuda", "images.json");
+      const list = JSON.parse(await readFile(path, "utf8"));
+      list.kernels["cuda-sm90/gone.cu"] = { image: "cuda-sm90/gone.fatbin" };
+      list.kernels["mine.cu"] = { image: "cuda/../mine.fatbin" };
+      await writeFile(path, JSON.stringify(list));
+      await mkdir(join(folder, "cuda-sm90"));
+      for (const image of ["cuda-sm90/gone.fatbin", "mine.fatbin"]) await writeFile(join(folder, image), "");
+      expect((await compileFatbins(folder, compiled)).removed).toEqual(["cuda-sm90/gone.fatbin"]);
+      expect(await readdir(join(folder, "cuda-sm90"))).toEqual([]);
+      expect(await readdir(folder)).toContain("mine.fatbin");
     });
 
     test("HIRE-RUN-011: no nvcc, or one that cannot", async () => {

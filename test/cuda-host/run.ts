@@ -11,7 +11,15 @@ import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
 import type { SoftmaxInputs } from "../../runtime/inputs.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
-import type { BufferPlan, FfnPlan, LayerPlan, LayerProgram, Plan, SoftmaxPlan } from "../../runtime/plan.ts";
+import type {
+  BufferPlan,
+  FfnPlan,
+  LayerPlan,
+  LayerProgram,
+  Plan,
+  SoftmaxPlan,
+  TuningPlan,
+} from "../../runtime/plan.ts";
 import { LAYER, packed } from "../cases/compile-case.ts";
 import { compileFfn } from "../cases/compile-ffn.ts";
 import type { FfnCase, FfnData } from "../cases/ffn-case.ts";
@@ -52,8 +60,8 @@ export interface CudaFfn extends CudaLayer {
   readonly data: FfnData;
 }
 
-export function compileFfnForCuda(ffnCase: FfnCase, profile: CudaProfile): CudaFfn {
-  const { plan, sources, layer, data, weights } = compileFfn(ffnCase, [profile]);
+export function compileFfnForCuda(ffnCase: FfnCase, profile: CudaProfile, tuning?: TuningPlan): CudaFfn {
+  const { plan, sources, layer, data, weights } = compileFfn(ffnCase, [profile], tuning);
   const program = plan.programs[0]!.layers[LAYER]!;
   return { plan, sources, layer, program, kernels: sourcesOf(program, sources), data, weights };
 }
@@ -62,10 +70,11 @@ function sourcesOf({ kernels }: LayerProgram, sources: Readonly<Record<string, s
   return kernels.map(({ name, file }) => ({ name, source: sources[file]! }));
 }
 
-export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile): CudaCase {
+export function compileForCuda(softmaxCase: SoftmaxCase, profile: CudaProfile, tuning?: TuningPlan): CudaCase {
   const { layer: options } = softmaxCase;
   const model = defineModel("case", { [LAYER]: softmax({ crossover: "ignore", ...options, weight: LAYER }) });
-  const { plan, files } = emit(check({ model, sites: [] }), [profile]);
+  const tunings = tuning && { [profile.name]: { [LAYER]: tuning } };
+  const { plan, files } = emit(check({ model, sites: [] }), [profile], [], tunings);
   const layer = plan.layers[LAYER] as SoftmaxPlan;
   const program = plan.programs[0]!.layers[LAYER]!;
   const sources = Object.fromEntries(files);

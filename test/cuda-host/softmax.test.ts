@@ -3,12 +3,11 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createReferenceSoftmax, type ReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { LAYER } from "../cases/compile-case.ts";
-import { judgeClaim } from "../cases/judge-certified.ts";
-import { type Expected, oracle } from "../cases/oracle.ts";
-import { resultOf, rowOf, selected } from "../cases/selected.ts";
+import { rowOf, selected } from "../cases/selected.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { buildProgram, whyNoCompiler } from "./build.ts";
-import { CUDA, type CudaCase, compileForCuda, differences, runOnCpu, SMALL_CUDA, type Written } from "./run.ts";
+import { isSameEverywhere, locate, softmaxProblems } from "./judge-written.ts";
+import { CUDA, compileForCuda, differences, runOnCpu, SMALL_CUDA, type Written } from "./run.ts";
 
 /** Orders of blocks and threads. */
 const SEEDS = [1, 2];
@@ -33,43 +32,16 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
 
   describe.each(runs)("$name", ({ softmaxCase, compiled }) => {
     const { layer, data } = compiled;
-    const { estimator } = softmaxCase.layer;
     let reference: ReferenceSoftmax;
-    let expected: Expected[];
     let written: Written[][];
-
-    // Elsewhere rounding decides between rows that nearly tie.
-    const isSame =
-      estimator.kind === "dense" ? softmaxCase.comparison === "exact" : estimator.options.activations !== "f32";
 
     beforeAll(async () => {
       reference = await createReferenceSoftmax(LAYER, layer, compiled.weights);
-      const expectedOf = oracle(layer, data);
-      expected = tokens(softmaxCase.tokens, (token) => expectedOf(rowOf(data.x, layer.inputs, token), token));
       written = await runOnCpu(await buildProgram(compiled.kernels, "poison"), compiled, SEEDS);
     });
 
     test("returns what the reference returns", async () => {
-      const wanted = await reference.run(data.x, data.taken);
-      for (let token = 0; token < softmaxCase.tokens; token++) {
-        const best = Array.from(rowOf(wanted.indices, layer.k, token));
-        const { launch, place } = locate(compiled, written[0]!, token);
-        const floats = (name: string) => new Float32Array(launch.get(name)!.buffer);
-        const result = resultOf(
-          {
-            indices: launch.get("indices")!,
-            values: floats("values"),
-            ...(layer.certificate && { certified: Uint8Array.from(launch.get("certified")!) }),
-            ...(layer.logSumExp && { lse: floats("lse") }),
-            ...(layer.sampler && { sampled: launch.get("sampled")! }),
-          },
-          layer.k,
-          place,
-        );
-        expect(judgeClaim(softmaxCase.comparison, layer, { ...expected[token]!, best }, result)).toEqual([]);
-        // Where nothing is rounded, the flags are no matter of backends either.
-        if (isSame && softmaxCase.comparison === "exact") expect(result.certified).toBe(wanted.certified?.[token]);
-      }
+      expect(await softmaxProblems(softmaxCase, compiled, reference, written[0]!)).toEqual([]);
     });
 
     test("the order of blocks and threads changes nothing that is returned or kept", () => {
@@ -80,7 +52,7 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
       }
     });
 
-    if (!isSame) return;
+    if (!isSameEverywhere(softmaxCase)) return;
 
     test("the rows that survive and the candidates are the reference's", () => {
       for (let token = 0; token < softmaxCase.tokens; token++) {
@@ -91,12 +63,3 @@ describe.skipIf(missing)(`CUDA sources on the CPU${missing ? `, skipped: ${missi
     });
   });
 });
-
-function tokens<Value>(count: number, of: (token: number) => Value): Value[] {
-  return Array.from({ length: count }, (_, token) => of(token));
-}
-
-/** The launch that a token was in, and its place there. */
-function locate({ layer }: CudaCase, launches: readonly Written[], token: number) {
-  return { launch: launches[Math.floor(token / layer.batch)]!, place: token % layer.batch };
-}

@@ -1,27 +1,22 @@
-// Every kind of kernel compiles with nvcc for every architecture of the profiles: no warnings, no register spills.
+// Every kind of kernel compiles with nvcc for every architecture of the profiles: no warnings, no register spills, and no more
+// of a multiprocessor than its plan says.
 
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { usesTensorCores } from "../../compiler/tensor-cores.ts";
 import { defineModel, ffn, type Model, softmax } from "../../dsl/index.ts";
+import type { KernelPlan, Plan } from "../../runtime/plan.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+import { compile, excessOf, missing } from "./compile.ts";
 
-const execute = promisify(execFile);
-
-const missing = await execute("nvcc", ["--version"]).then(
-  () => undefined,
-  () => "there is no nvcc",
-);
 const architectures = PROFILES.cuda.map(({ architecture }) => architecture);
 const generated = fileURLToPath(new URL("../../generated", import.meta.url));
 
@@ -31,26 +26,6 @@ const variantArchitectures = isLong ? architectures : ["sm_90"];
 
 const LARGE = PROFILES.cuda[0]!;
 const SMALL: CudaProfile = { ...LARGE, limits: { ...LARGE.limits, sharedMemPerBlock: 8192 } };
-
-interface Compiled {
-  /** What ptxas says of each kernel. */
-  readonly kernels: readonly { readonly name: string; readonly spilledBytes: number; readonly registers: number }[];
-}
-
-/** @throws Error with the messages of nvcc, also for warnings. */
-async function compile(path: string, architecture: string): Promise<Compiled> {
-  const flags = ["-std=c++17", "-Werror", "all-warnings", "-Xptxas", "-v", "-cubin", `-arch=${architecture}`];
-  const { stderr } = await execute("nvcc", [...flags, path, "-o", `${path}.${architecture}.cubin`]);
-  const parts = stderr.split("Compiling entry function ").slice(1);
-  return {
-    kernels: parts.map((part) => ({
-      name: part.match(/^'(\w+)'/)![1]!,
-      spilledBytes:
-        Number(part.match(/(\d+) bytes spill stores/)![1]) + Number(part.match(/(\d+) bytes spill loads/)![1]),
-      registers: Number(part.match(/Used (\d+) registers/)![1]),
-    })),
-  };
-}
 
 /** The first cases of feed-forwards, each of which has kernels of its own; the others differ in their numbers. */
 const FFN_VARIANTS = 18;
@@ -100,6 +75,22 @@ function kernelOf(source: string): string {
 
 const nameOf = ({ name }: { readonly name: string }) => name;
 
+/** The kernels of the committed plans by the paths of their sources, as planned for an architecture. */
+async function committedKernels(architecture: string): Promise<Map<string, KernelPlan>> {
+  const models = await readdir(generated);
+  const plans = await Promise.all(
+    models.map(async (model) => [model, JSON.parse(await readFile(join(generated, model, "plan.json"), "utf8"))]),
+  );
+  return new Map(
+    (plans as [string, Plan][]).flatMap(([model, { programs }]) =>
+      programs
+        .filter((program) => program.target === "cuda" && program.architecture === architecture)
+        .flatMap(({ layers }) => Object.values(layers).flatMap(({ kernels }) => kernels))
+        .map((kernel) => [join(model, kernel.file), kernel] as const),
+    ),
+  );
+}
+
 describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}` : ""}`, { timeout: 600_000 }, () => {
   let folder: string;
   beforeAll(async () => {
@@ -120,11 +111,13 @@ describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}
     await writeFile(path, text);
     // What no shared memory is left for lies in registers, beside the scores; on a real device it is.
     const crowded = kernels.filter(({ choices }) => choices.tail && !choices.tailsInWorkgroup);
-    return { path, kernels: kernels.map(nameOf), crowded: profile === SMALL ? crowded.map(nameOf) : [] };
+    return { path, kernels, crowded: profile === SMALL ? crowded.map(nameOf) : [] };
   }
 
   test("the committed sources of every example compile as they are, without warnings or spills", async () => {
-    const files = (await readdir(generated, { recursive: true })).filter((file) => file.endsWith(".cu"));
+    // The package for PyTorch holds copies of those beside the plan.
+    const all = (await readdir(generated, { recursive: true })).filter((file) => file.endsWith(".cu"));
+    const files = all.filter((file) => !file.includes("torch"));
     expect(files.length).toBeGreaterThan(0);
     const sources = await Promise.all(files.map((file) => readFile(join(generated, file), "utf8")));
     // Nothing of one source reaches the next: a namespace holds all that it says.
@@ -135,6 +128,12 @@ describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}
       const { kernels } = await compile(path, architecture);
       expect(kernels.map(nameOf).sort()).toEqual(sources.map((source, i) => `${kernelOf(source)}_${i}`).sort());
       expect(kernels.filter(({ spilledBytes }) => spilledBytes > 0)).toEqual([]);
+      const planned = await committedKernels(architecture);
+      const found = new Map(kernels.map((kernel) => [kernel.name, kernel]));
+      const excess = files.flatMap((file, i) =>
+        excessOf(found.get(`${kernelOf(sources[i]!)}_${i}`)!, planned.get(file)!),
+      );
+      expect(excess).toEqual([]);
     }
   });
 
@@ -146,8 +145,10 @@ describe.skipIf(missing)(`CUDA sources in nvcc${missing ? `, skipped: ${missing}
     const { path, kernels, crowded } = await writeTogether(name.replaceAll(" ", "-"), profile);
     const compiled = await Promise.all(variantArchitectures.map((architecture) => compile(path, architecture)));
     for (const { kernels: found } of compiled) {
-      expect(found.map((each) => each.name).sort()).toEqual([...kernels].sort());
+      expect(found.map(nameOf).sort()).toEqual(kernels.map(nameOf).sort());
       expect(found.filter(({ name, spilledBytes }) => spilledBytes > 0 && !crowded.includes(name))).toEqual([]);
+      const planned = new Map(kernels.map((kernel) => [kernel.name, kernel]));
+      expect(found.flatMap((each) => excessOf(each, planned.get(each.name)!))).toEqual([]);
     }
   });
 

@@ -100,6 +100,18 @@ describe("hirec compile --watch", () => {
     expect(await planned()).toBe(9);
   });
 
+  it("watches the tuning file, from before it is there", async () => {
+    await put("small.hire.ts", spec());
+    await watch("small.hire.ts");
+    await put("small.tuning.json", '{ "format": 1, "profiles": { "webgpu-9000": {} } }');
+    expect(await said(REBUILT)).toContain("warning HIRE-PLAN-011: The tuning is for profile");
+    await put("small.tuning.json", '{ "format": 1 }');
+    expect(await said(FAILED)).toContain("error HIRE-PLAN-010: The tuning file small.tuning.json cannot be read");
+    await rm(at("small.tuning.json"));
+    await said(REBUILT);
+    expect(await quiet()).toBe("");
+  });
+
   it("shows what is wrong with the place, keeps the output, and goes on", async () => {
     await put("small.hire.ts", spec());
     await watch("small.hire.ts");

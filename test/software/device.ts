@@ -7,7 +7,7 @@ import { loadVulkan } from "../../runtime/node/software-adapter.ts";
  * While Dawn works, its Node bindings look after it with `setImmediate` again and again, which takes a core as long as
  * pipelines compile on others: half the time of these tests. Once a millisecond is often enough.
  */
-function lookSeldom(): void {
+export function lookSeldom(): void {
   const later = (look: (...given: unknown[]) => void, ...given: unknown[]) => setTimeout(look, 1, ...given);
   globalThis.setImmediate = later as unknown as typeof setImmediate;
 }

@@ -154,6 +154,16 @@ describe("what is emitted", () => {
     }
   });
 
+  test("launches that are the same for all cards are stated once, whatever else of a card the plan says", () => {
+    // A multiprocessor of sm_80 has less shared memory, and holds fewer of these blocks.
+    const tokens = { batch: 2, estimator: quantized({ bits: 4, activations: "f32" }) };
+    const wide = softmax({ ...head, inputs: 2816, rows: 2 ** 18, weight: "w", ...tokens });
+    const { plan, files } = compileModel(defineModel("wide", { wide }), { targets: ["torch"] });
+    const resources = plan.programs.map(({ layers }) => JSON.stringify(layers.wide!.kernels[0]!.resources));
+    expect(new Set(resources).size).toBe(2);
+    expect(files.get("torch/hirec_wide/plan.py")!.match(/architecture=\d+/g)).toEqual(["architecture=80"]);
+  });
+
   test("it is removed when it is emitted no longer, and other files beside it stay", async () => {
     const own = await mkdtemp(join(folder, "orphans-"));
     await write(own, compileModel(awkward, { targets: ["torch"] }).files);

@@ -1,8 +1,11 @@
 import { type CompileOptions, compileModel } from "hirec/compiler";
 import { describe, expect, it } from "vitest";
+import { check } from "../../compiler/check.ts";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { formatModel } from "../../compiler/cli/explain/model-text.ts";
 import { formatBytes } from "../../compiler/cli/report.ts";
+import { emit } from "../../compiler/emit.ts";
+import { PROFILES } from "../../compiler/profiles.ts";
 import {
   defineModel,
   dense,
@@ -161,8 +164,42 @@ describe("an explanation of a layer", () => {
   it("shows profiles with equal kernels together, in the words of their target", () => {
     const { text } = explain({}, "head", { targets: ["cuda"] });
     expect(text).toContain("\n  cuda-sm100, cuda-sm90, cuda-sm80\n  2 launches, 32.8 KB of scratch");
-    expect(text).toMatch(/\n {4}128 blocks × 128, .* of shared memory\n/);
+    expect(text).toMatch(
+      /\n {4}128 blocks × 128, .* of shared memory\n {4}at most 128 registers, 4 resident by registers: occupancy 25 %\n/,
+    );
     expect(text).not.toContain("workgroup");
+  });
+
+  it("shows a profile apart whose multiprocessors hold other numbers of blocks", () => {
+    // A block has 22 KiB of tokens: 164 KiB of shared memory hold 6 of them, 228 KiB as many as the registers do.
+    const estimator = quantized({ bits: 4, activations: "f32" });
+    const { text } = explain({ inputs: 2816, rows: 2 ** 18, batch: 2, estimator }, "head", { targets: ["cuda"] });
+    expect(text).toContain("\n  cuda-sm100, cuda-sm90\n");
+    expect(text).toContain("\n  cuda-sm80\n");
+    expect(text).toMatch(/at most 128 registers, \d resident by shared memory: occupancy [\d.]+ %\n/);
+  });
+
+  it("says which knobs are tuned, and shows their profile apart", () => {
+    const head = softmax({ ...TINY, batch: 1 });
+    const model = check({ model: defineModel("tiny", { head }), sites: [] });
+    const tunings = { "cuda-sm90": { head: { splits: 4, residentThreads: 1024 } } };
+    const explanation = explainModel(emit(model, PROFILES.cuda, [], tunings).plan);
+    expect(explanation.layers[0]!.programs.map(({ tuning }) => tuning)).toEqual([
+      undefined,
+      { splits: 4, residentThreads: 1024 },
+      undefined,
+    ]);
+    expect(formatModel(explanation)).toMatch(
+      /\n {2}cuda-sm90\n {2}2 launches, .*\n {2}tuned: splits 4, residentThreads 1024\n {2}head_score_select\n/,
+    );
+    expect(formatModel(explanation).match(/tuned/g)).toHaveLength(1);
+  });
+
+  it("explains plans that were written before resources were computed", () => {
+    const { plan } = compileModel(defineModel("tiny", { head: softmax(TINY) }), { targets: ["cuda"] });
+    const older = JSON.parse(JSON.stringify(plan, (key, value) => (key === "resources" ? undefined : value)));
+    expect(formatModel(explainModel(older))).not.toContain("registers");
+    expect(formatModel(explainModel(plan))).toContain("registers");
   });
 
   it("fits into 80 columns, also with the longest names and large numbers", () => {

@@ -76,7 +76,8 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
         const fatbin = args.fatbin ? await makeImages(folder, { plan, files }, args.json) : undefined;
         models.push({ model: plan.model, folder, difference, ...(fatbin && { fatbin }) });
       }
-      if (args.check) refuseDifferences(models, args.spec);
+      const warnings = compiled.flatMap((each) => each.warnings);
+      if (args.check) refuseDifferences(models, args.spec, warnings);
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       return {
         result: {
@@ -85,6 +86,7 @@ export const compileCommand: CommandModule<GlobalArguments, Arguments> = {
             ...(fatbin && { fatbin }),
           })),
         },
+        warnings,
         text: models
           .flatMap((each) => [
             summarize(each, args.check === true),
@@ -130,10 +132,11 @@ function refuseSameName(compiled: readonly CompiledSpec[]): void {
   if (problems.length > 0) throw new HireError(problems);
 }
 
-/** @throws HireError HIRE-PLAN-007 naming every file that differs. */
+/** @throws HireError HIRE-PLAN-007 naming every file that differs, and the warnings behind them. */
 function refuseDifferences(
   models: readonly { readonly folder: string; readonly difference: FolderDifference }[],
   specs: readonly string[],
+  warnings: readonly Diagnostic[],
 ): void {
   const problems = models.flatMap(({ folder, difference }) =>
     (["stale", "missing", "orphaned"] as const).flatMap((kind) =>
@@ -146,5 +149,5 @@ function refuseDifferences(
       ),
     ),
   );
-  if (problems.length > 0) throw new HireError(problems);
+  if (problems.length > 0) throw new HireError([...problems, ...warnings]);
 }

@@ -36,8 +36,8 @@ export const explainCommand: CommandModule<GlobalArguments, Arguments> = {
         import("../explain/model.ts"),
         import("../explain/model-text.ts"),
       ]);
-      const { plan } = await openModule(args.subject);
+      const { plan, warnings } = await openModule(args.subject);
       const explanation = explainModel(plan);
-      return { result: { ...explanation }, text: formatModel(explanation) };
+      return { result: { ...explanation }, text: formatModel(explanation), warnings };
     }),
 };

@@ -42,7 +42,7 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
       .example("$0 pack generated/tiny-lm --weights model.safetensors --out tiny-lm.pack", ""),
   handler: (args) =>
     runCommand("pack", args.json, async () => {
-      const { plan } = await openModule(args.module);
+      const { plan, warnings } = await openModule(args.module);
       const progress = showProgress(`packing ${plan.model}`, args.json);
       const started = performance.now();
       try {
@@ -57,6 +57,7 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         );
         const { path: _, ...whole } = files[0]!;
         return {
+          warnings,
           result: { model: plan.model, out: args.out, ...(plan.shards ? { shards: files } : whole) },
           text: `${plan.model}: ${lines.join("\n  ")} (${seconds} s)`,
         };

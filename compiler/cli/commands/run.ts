@@ -57,7 +57,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
   handler: (args) =>
     runCommand("run", args.json, async () => {
       const { runFile } = await import("../../../runtime/node/run-file.ts");
-      const compiled = await openModule(args.module, TARGETS[args.device]);
+      const { warnings, ...compiled } = await openModule(args.module, TARGETS[args.device]);
       const started = performance.now();
       const progress = showProgress(`running ${compiled.plan.model}`, args.json);
       const summary = await runFile(compiled, {
@@ -77,6 +77,7 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
       // Of several processes one speaks for all.
       if (!isFirst) return {};
       return {
+        warnings,
         result: { model: compiled.plan.model, output: args.output, ...summary },
         text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}${over ?? ""}`,
       };

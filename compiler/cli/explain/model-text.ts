@@ -1,7 +1,8 @@
 // An explanation as people read it, in 80 columns.
 
-import type { LaunchPlan } from "../../../runtime/plan.ts";
+import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
 import type { Reads } from "../../reads.ts";
+import { wordsOf } from "../../tuning/words.ts";
 import { formatBytes } from "../report.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
@@ -163,7 +164,7 @@ const WORDS = {
 } as const;
 
 function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
-  const { target, kernels, scratchBytes, inputBytes, outputBytes } = programs[0]!;
+  const { target, kernels, scratchBytes, inputBytes, outputBytes, tuning } = programs[0]!;
   const { group, memory } = WORDS[target];
   const count = kernels.reduce((sum, { launches }) => sum + launches.length, 0);
   const total = count === 1 ? "1 launch" : `${count} launches`;
@@ -171,11 +172,23 @@ function formatPrograms(programs: readonly ProgramExplanation[]): string[] {
   return [
     `  ${programs.map(({ profile }) => profile).join(", ")}`,
     `  ${total}, ${formatBytes(scratchBytes)} of scratch, ${io} in and out`,
-    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes }) => {
+    ...(tuning ? [`  tuned: ${wordsOf(tuning)}`] : []),
+    ...kernels.flatMap(({ name, stages, launches, workgroupSize, workgroupBytes, resources }) => {
       const shared = workgroupBytes === 0 ? "" : `, ${formatBytes(workgroupBytes)} of ${memory}`;
-      return [`  ${name}`, `    ${stages.join(" -> ")}`, `    ${grids(launches, group)} × ${workgroupSize}${shared}`];
+      return [
+        `  ${name}`,
+        `    ${stages.join(" -> ")}`,
+        `    ${grids(launches, group)} × ${workgroupSize}${shared}`,
+        ...(resources ? [`    ${residency(resources)}`] : []),
+      ];
     }),
   ];
+}
+
+/** The least of it: a kernel that needs fewer registers than it may take leaves room for more blocks. */
+function residency({ registers, residentBlocks, limitedBy, occupancy }: ResourcesPlan): string {
+  const share = `${Number((occupancy * 100).toFixed(1))} %`;
+  return `at most ${registers} registers, ${residentBlocks} resident by ${limitedBy}: occupancy ${share}`;
 }
 
 /** The grid of a kernel; a kernel that works on slices has a launch for each. */

@@ -12,6 +12,7 @@ import type {
   Program,
   SelectionPlan,
   ShardingPlan,
+  TuningPlan,
 } from "../../../runtime/plan.ts";
 import { type Reads, readsOf } from "../../reads.ts";
 
@@ -77,10 +78,12 @@ export interface ProgramExplanation {
   readonly scratchBytes: number;
   readonly inputBytes: number;
   readonly outputBytes: number;
+  /** Knobs that measuring chose; absent where all are at their defaults. */
+  readonly tuning?: TuningPlan;
   /** In launch order. */
   readonly kernels: readonly Pick<
     KernelPlan,
-    "name" | "file" | "stages" | "launches" | "workgroupSize" | "workgroupBytes"
+    "name" | "file" | "stages" | "launches" | "workgroupSize" | "workgroupBytes" | "resources"
   >[];
 }
 
@@ -151,6 +154,7 @@ function explainProgram(
 ): ProgramExplanation {
   const buffers = parts.flatMap((part) => part?.buffers ?? []);
   const kernels = parts.flatMap((part) => part?.kernels ?? []);
+  const tuning = parts.find((part) => part?.tuning)?.tuning;
   const bytesOf = (wanted: string) => buffers.reduce((sum, { role, bytes }) => sum + (role === wanted ? bytes : 0), 0);
   return {
     profile,
@@ -158,13 +162,15 @@ function explainProgram(
     scratchBytes: bytesOf("scratch"),
     inputBytes: bytesOf("input"),
     outputBytes: bytesOf("output"),
-    kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes }) => ({
+    ...(tuning && { tuning }),
+    kernels: kernels.map(({ name, file, stages, launches, workgroupSize, workgroupBytes, resources }) => ({
       name,
       file,
       stages,
       launches,
       workgroupSize,
       workgroupBytes,
+      ...(resources && { resources }),
     })),
   };
 }

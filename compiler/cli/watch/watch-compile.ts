@@ -6,7 +6,7 @@ import { HireError } from "../../../runtime/errors.ts";
 import { type CompileOptions, compile, write } from "../../index.ts";
 import { sameName, summarizeWrite } from "../compiled-folders.ts";
 import { formatDiagnostic } from "../report.ts";
-import { print } from "../run-command.ts";
+import { print, printDiagnostics } from "../run-command.ts";
 import { type DependOn, rerunOnChange } from "./changes.ts";
 import { awaitedPaths } from "./unresolved.ts";
 
@@ -36,12 +36,15 @@ export async function watchCompile(specs: readonly string[], { out, json, ...opt
     // Until this spec compiles again, it holds no name against the others.
     modelOf.delete(spec);
     try {
-      const { plan, files } = await compile(spec, { ...options, onInput });
+      const { plan, files, warnings } = await compile(spec, { ...options, onInput });
       refuseSameName(spec, plan.model, modelOf);
       modelOf.set(spec, plan.model);
       const folder = join(out, plan.model);
       const difference = await write(folder, files);
-      const report = { command: "compile", ok: true, spec, models: [{ model: plan.model, folder, ...difference }] };
+      const models = [{ model: plan.model, folder, ...difference }];
+      const said = warnings.length > 0 && { warnings };
+      const report = { command: "compile", ok: true, spec, models, ...said };
+      if (!json && said) await printDiagnostics(warnings);
       const text = `${summarizeWrite({ model: plan.model, folder, difference })} (${spent()} ms)`;
       await print(process.stdout, json ? JSON.stringify({ ...report, milliseconds: spent() }) : text);
     } catch (thrown) {
