@@ -6,6 +6,9 @@ import type { Profile } from "../profiles.ts";
 
 const EXTENSION = { wgsl: "wgsl", cuda: "cu" } as const;
 
+/** Of the cards that the CUDA profiles are for: they have 108 to 148. */
+export const MULTIPROCESSORS = 128;
+
 export interface WorkgroupVariable {
   readonly name: string;
   readonly type: string;
