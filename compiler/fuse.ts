@@ -2,9 +2,9 @@
 //
 // 1. `score` and the `select` of its rows share a kernel, always: that is what keeps scores out of device memory.
 // 2. `quantize` joins them when the codes of the whole batch fit into half of a workgroup's memory (the other half is for
-//    selection); every workgroup then quantizes the tokens again, which costs less than a launch. Otherwise it is a
-//    kernel of its own, and the codes are read through the cache. So it is before tensor cores (tensor-cores.ts says why), and
-//    so is `project` always, one workgroup per row of the basis.
+//    selection); every workgroup then quantizes the tokens again, which costs less than a launch; for tensor cores, which
+//    take larger batches, only where it does. Otherwise it is a kernel of its own, and the codes are read through the cache.
+//    So is `project` always, one workgroup per row of the basis.
 // 3. Everything behind the survivors shares one kernel with one workgroup per token: a few thousand survivors are too
 //    little work to split, and WGSL has no order between workgroups that a later stage could rely on. CUDA has, by which
 //    several blocks share the exact rows.
@@ -25,8 +25,10 @@ import type { Stage } from "./lower.ts";
 import type { CheckedLayer, CheckedScored } from "./model.ts";
 import { exactRowBytes, paddedInputs } from "./padding.ts";
 import { budgetOf, type Profile } from "./profiles.ts";
+import { MULTIPROCESSORS } from "./schedule/kernel.ts";
 import { checkedView } from "./scored-view.ts";
 import { usesTensorCores } from "./tensor-cores.ts";
+import { bucketsOf } from "./tile.ts";
 
 export type FusedKernel =
   | { readonly template: "project"; readonly stages: readonly Stage[] }
@@ -43,16 +45,19 @@ export type FusedKernel =
 /** The last part selects among what the second left as `rescore_topk` does among survivors. */
 const FALLBACK_TEMPLATES = { plan: "fallback_plan", score: "fallback_score", topk: "rescore_topk" } as const;
 
+/**
+ * Codes of tokens that a multiprocessor makes in 4 µs, which is what a launch takes at most: each costs 42 instructions
+ * (counted in what nvcc 13.0 makes for sm_90), for 32 lanes at a time, on 4 schedulers at 1.75 GHz.
+ */
+const CODES_PER_LAUNCH = 21_000;
+
 export function fuse(stages: readonly Stage[], layer: CheckedLayer, profile: Profile): readonly FusedKernel[] {
   const project = stages.filter(({ op }) => op === "project");
   const quantize = stages.filter(({ op }) => op === "quantize");
   const firstOfSurvivors = stages.findIndex((stage) => stage.op === "select" && stage.from === "survivors");
   const scoring = stages.slice(project.length + quantize.length, firstOfSurvivors);
-  const view = checkedView(layer);
-  const codesFit = layer.batch * paddedInputs(view) <= budgetOf(profile).workgroupBytes / 2;
-  const joins = codesFit && !usesTensorCores(view, profile);
   const scored: FusedKernel[] =
-    quantize.length === 0 || joins
+    quantize.length === 0 || quantizesInBlocks(layer, profile)
       ? [{ template: "score_select", stages: [...quantize, ...scoring] }]
       : [
           { template: "quantize", stages: quantize },
@@ -98,6 +103,16 @@ export function fuseMerge(layer: CheckedLayer): readonly FusedKernel[] {
     { template: "merge", stages: [{ op: "merge" }] },
     ...(layer.options.sampler ? [{ template: "sample" as const, stages: [{ op: "sample" as const }] }] : []),
   ];
+}
+
+/** Whether every workgroup that scores quantizes the tokens for itself. */
+function quantizesInBlocks(layer: CheckedLayer, profile: Profile): boolean {
+  const view = checkedView(layer);
+  const codes = layer.batch * paddedInputs(view);
+  if (codes > budgetOf(profile).workgroupBytes / 2) return false;
+  // Without tensor cores codes are read one step at a time from device memory, which costs more than to repeat them.
+  if (!usesTensorCores(view, profile)) return true;
+  return Math.ceil(bucketsOf(layer) / MULTIPROCESSORS) * codes <= CODES_PER_LAUNCH;
 }
 
 /** Storage buffers of the kernel that does everything behind the survivors. */

@@ -111,11 +111,17 @@ function tilesOf(layer: CheckedLayer, wanted: number): number {
   return Math.min(Math.floor(KEYS_PER_LANE / layer.batch), Math.max(least, wanted));
 }
 
-function planSelection(layer: CheckedLayer): SelectionPlan {
-  const { k, candidates, select, certify } = layer;
+/** Workgroups that score, one to each. */
+export function bucketsOf(layer: CheckedLayer): number {
   const [rows, perTile] = [choices(layer), choicesPerTile(layer)];
   const tilesPerWorkgroup = tilesOf(layer, Math.max(1, Math.round(rows / perTile / WORKGROUPS)));
-  const buckets = Math.ceil(rows / (perTile * tilesPerWorkgroup));
+  return Math.ceil(rows / (perTile * tilesPerWorkgroup));
+}
+
+function planSelection(layer: CheckedLayer): SelectionPlan {
+  const { k, candidates, select, certify } = layer;
+  const rows = choices(layer);
+  const buckets = bucketsOf(layer);
   const shape = { rows, count: buckets };
   const largestBucket = Math.ceil(rows / buckets);
   if (select.kind === "statistical") {

@@ -27,7 +27,6 @@ const ABSENT = {
   hasCommon: false,
   together: false,
   tensorCores: false,
-  interleaved: false,
   wholeBlocks: false,
   wholeRounds: false,
   sends: false,
@@ -51,10 +50,10 @@ export function withOptions(choices: KernelPlan["choices"]): Readonly<Record<str
     writesAtEnd: made.keptInRegisters || made.tail || others.keptInWorkgroup === true,
     splitSteps: splitsThreads && others.grouped !== true,
     splitWords: splitsThreads && others.grouped === true,
-    countsTokens: made.interleaved || others.bounded === false,
+    countsTokens: made.tensorCores || others.bounded === false,
     /** Tensor cores take groups and tokens by their columns. */
     countsGroups: others.wholeWords === false && !made.tensorCores,
-    countsChunks: others.int8 === true && !(made.tensorCores && others.bounded === true),
+    countsChunks: others.int8 === true && !(made.tensorCores && others.bounded === true && !others.quantizesHere),
     /** Places without a row are made or met. */
     noKey: (made.gaps && selects) || others.certifies === true || made.sends,
     /** Keys become numbers again in the first stage. */

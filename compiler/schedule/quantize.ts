@@ -13,7 +13,7 @@ const CUDA_THREADS = 256;
 export function scheduleQuantize(context: Context): KernelPlan {
   const layer = scoredView(context.layer);
   const bounded = layer.certificate !== undefined;
-  const interleaved = usesTensorCores(layer, context.profile);
+  const tensorCores = usesTensorCores(layer, context.profile);
   const lanes = context.profile.target === "cuda" ? CUDA_THREADS : layer.tiling.lanes;
   return kernel(context, {
     stem: "quantize",
@@ -32,9 +32,9 @@ export function scheduleQuantize(context: Context): KernelPlan {
       LANES: lanes,
       INPUTS: layer.inputs,
       CHUNKS: tokenChunks(layer),
-      ...((!bounded || interleaved) && { BATCH: layer.batch }),
+      ...((!bounded || tensorCores) && { BATCH: layer.batch }),
       ...certificateConstants(layer),
     },
-    choices: { bounded, ...made({ interleaved }) },
+    choices: { bounded, ...made({ tensorCores }) },
   });
 }

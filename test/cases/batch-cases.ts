@@ -24,7 +24,7 @@ const SHAPES: readonly (readonly [
   [4, 32, 16, 611, { logSumExp: true, tail: "estimate" }],
   [4, 64, 8, 300, { bias: "bias" }],
   [4, 64, 13, 129],
-  [4, 128, 9, 700, { certify: "report", mask: true }],
+  [4, 128, 9, 1150, { certify: "report", mask: true }],
   [4, 128, 16, 1100],
   [4, "row", 5, 33],
   [4, "row", 16, 1111, { mask: true }],
@@ -32,6 +32,7 @@ const SHAPES: readonly (readonly [
   [8, 32, 16, 513],
   [8, 64, 9, 200, { select: statistical(), bias: "bias", logSumExp: true, tail: "estimate" }],
   [8, 64, 8, 640],
+  [8, 32, 13, 650, { bias: "bias" }],
   [8, 128, 12, 129, { mask: true }],
   [8, 128, 16, 520, { logSumExp: true, tail: "estimate", bias: "bias" }],
   [8, "row", 8, 1],
@@ -126,6 +127,9 @@ const feedForwards: Readonly<Record<string, FfnCase["layer"]>> = {
   "batch 9, int8 codes, scored by squares": {
     ...{ ...ffn, estimator: quantized({ bits: 8, group: 64 }), batch: 9 },
     group: { size: 16, score: "l2" },
+  },
+  "batch 11, tokens so wide that a kernel of its own quantizes them": {
+    ...{ ...ffn, inputs: 2300, hidden: 72, k: 2, candidates: 4, estimator: quantized({ bits: 4 }), batch: 11 },
   },
   "batch 16, int8 codes, statistical": { ...ffn, estimator: quantized({ bits: 8 }), batch: 16, select: statistical() },
 };

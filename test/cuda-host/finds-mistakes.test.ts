@@ -89,10 +89,10 @@ describe.skipIf(missing)(
     test.each([
       [
         "rows that change places",
-        "const unsigned int first = packed[0][block * 2u]",
+        "const unsigned int first = packed[0][row_block * 2u]",
         "const unsigned int first = packed[0][1u]",
       ],
-      ["columns of rows and tokens that differ", "__ldg(words);", "make_uint2(__ldg(words).y, __ldg(words).x);"],
+      ["columns of rows and tokens that differ", "= *words;", "= make_uint2(words->y, words->x);"],
       ["a token's codes of another span", "+ token) * 2u + chunk % 2u", "+ token) * 2u + 1u - chunk % 2u"],
       ["sums of other tokens", "quad_lane * 2u + i % 2u", "quad_lane * 2u + 1u - i % 2u"],
     ])("tensor cores: %s", async (_, from, to) => {
@@ -100,8 +100,8 @@ describe.skipIf(missing)(
     });
 
     test("lanes of a warp of which some do not multiply", async () => {
-      const some = "if (threadIdx.x != 3u) mma_int8(sums[block][other], ";
-      expect(await mistakes("mma_int8(sums[block][other], ", some, 0, "poison", onTensorCores)).toMatch(
+      const some = "if (threadIdx.x != 3u) mma_int8(sums[row_block]";
+      expect(await mistakes("mma_int8(sums[row_block]", some, 0, "poison", onTensorCores)).toMatch(
         /waits? for its warp|lanes of a warp/,
       );
     });

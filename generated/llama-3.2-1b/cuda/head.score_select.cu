@@ -61,7 +61,7 @@ constexpr unsigned int OWN_ROWS = 4u; // of a lane, 8 apart
 constexpr unsigned int ROW_BLOCKS = OWN_ROWS / 2u; // of 16 rows, which are a warp's 32
 constexpr unsigned int TOKEN_BLOCKS = (BATCH + 7u) / 8u;
 constexpr unsigned int SPAN_STEPS = 1u; // of a span, which is 32 columns
-constexpr unsigned int TOKEN_WORDS = BATCH * 4u; // of a span, of 8 codes
+constexpr unsigned int TOKEN_WORDS = BATCH * 4u; // of 8 codes, of all tokens of a span
 constexpr unsigned int ROUND_SPANS = 4u; // whose codes are loaded at once
 constexpr unsigned int ROUND_STEPS = ROUND_SPANS * SPAN_STEPS;
 constexpr unsigned int ROUNDS = (STEPS + ROUND_STEPS - 1u) / ROUND_STEPS;
@@ -91,15 +91,15 @@ __device__ __forceinline__ void add_span(
     tokens[block] = __ldg(words);
   }
 #pragma unroll
-  for (unsigned int block = 0u; block < ROW_BLOCKS; block++) {
+  for (unsigned int row_block = 0u; row_block < ROW_BLOCKS; row_block++) {
     // Codes become the upper bits of signed bytes; what lies below is shifted out of the sum by the caller. A byte holds column
     // i in its low half and column i + 4 in its high half.
-    const unsigned int first = packed[0][block * 2u];
-    const unsigned int second = packed[0][block * 2u + 1u];
+    const unsigned int first = packed[0][row_block * 2u];
+    const unsigned int second = packed[0][row_block * 2u + 1u];
     const unsigned int rows[4] = {first << 4 & 0xf0f0f0f0u, second << 4 & 0xf0f0f0f0u, first & 0xf0f0f0f0u, second & 0xf0f0f0f0u};
 #pragma unroll
-    for (unsigned int other = 0u; other < TOKEN_BLOCKS; other++) {
-      mma_int8(sums[block][other], rows, tokens[other]);
+    for (unsigned int token_block = 0u; token_block < TOKEN_BLOCKS; token_block++) {
+      mma_int8(sums[row_block][token_block], rows, tokens[token_block]);
     }
   }
 }
@@ -111,7 +111,7 @@ __device__ __forceinline__ void score_tile(
   unsigned int* scores,
   const uint4* __restrict__ codes,
   const unsigned int* __restrict__ scales,
-  const uint4* __restrict__ token_codes,
+  const uint4* token_codes,
   unsigned int tile,
   unsigned int lane
 ) {

@@ -39,21 +39,14 @@ HEAD_PLAN = LayerPlan(
     programs=(
         Program(
             architecture=80,
-            scratch={"token_codes": 2176, "survivors": 32768, "chosen": 8192, "meetings": 64},
+            scratch={"survivors": 32768, "chosen": 8192, "meetings": 64},
             kernels=(
-                Kernel(
-                    "head_quantize",
-                    source="cuda/head.quantize.cu",
-                    grid=(8, 1, 1),
-                    block=256,
-                    parameters=("x", "token_codes"),
-                ),
                 Kernel(
                     "head_score_select",
                     source="cuda/head.score_select.cu",
                     grid=(128, 1, 1),
                     block=128,
-                    parameters=("token_codes", "codes", "scales", "row_scales", "survivors", "meetings"),
+                    parameters=("x", "codes", "scales", "row_scales", "survivors", "meetings"),
                 ),
                 Kernel(
                     "head_rescore_topk",
@@ -96,21 +89,14 @@ MLP0_PLAN = LayerPlan(
     programs=(
         Program(
             architecture=80,
-            scratch={"token_codes": 1088, "survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
+            scratch={"survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
             kernels=(
-                Kernel(
-                    "mlp0_quantize",
-                    source="cuda/mlp0.quantize.cu",
-                    grid=(4, 1, 1),
-                    block=256,
-                    parameters=("x", "token_codes"),
-                ),
                 Kernel(
                     "mlp0_score_select",
                     source="cuda/mlp0.score_select.cu",
                     grid=(16, 1, 1),
                     block=128,
-                    parameters=("token_codes", "codes", "scales", "row_scales", "survivors"),
+                    parameters=("x", "codes", "scales", "row_scales", "survivors"),
                 ),
                 Kernel(
                     "mlp0_select",
@@ -167,21 +153,14 @@ MLP1_PLAN = LayerPlan(
     programs=(
         Program(
             architecture=80,
-            scratch={"token_codes": 1088, "survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
+            scratch={"survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
             kernels=(
-                Kernel(
-                    "mlp1_quantize",
-                    source="cuda/mlp1.quantize.cu",
-                    grid=(4, 1, 1),
-                    block=256,
-                    parameters=("x", "token_codes"),
-                ),
                 Kernel(
                     "mlp1_score_select",
                     source="cuda/mlp1.score_select.cu",
                     grid=(16, 1, 1),
                     block=128,
-                    parameters=("token_codes", "codes", "scales", "row_scales", "survivors"),
+                    parameters=("x", "codes", "scales", "row_scales", "survivors"),
                 ),
                 Kernel(
                     "mlp1_select",
@@ -238,21 +217,14 @@ MLP2_PLAN = LayerPlan(
     programs=(
         Program(
             architecture=80,
-            scratch={"token_codes": 1088, "survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
+            scratch={"survivors": 4096, "chosen": 768, "slots": 2048, "partials": 98304},
             kernels=(
-                Kernel(
-                    "mlp2_quantize",
-                    source="cuda/mlp2.quantize.cu",
-                    grid=(4, 1, 1),
-                    block=256,
-                    parameters=("x", "token_codes"),
-                ),
                 Kernel(
                     "mlp2_score_select",
                     source="cuda/mlp2.score_select.cu",
                     grid=(16, 1, 1),
                     block=128,
-                    parameters=("token_codes", "codes", "scales", "row_scales", "survivors"),
+                    parameters=("x", "codes", "scales", "row_scales", "survivors"),
                 ),
                 Kernel(
                     "mlp2_select",
