@@ -64,6 +64,8 @@ const WORDS: Readonly<Record<Target, (kernel: KernelPlan) => object>> = {
       comma: index < bindings.length - 1 ? "," : "",
       note: binding.note,
     })),
+    /** To what is `const` and `__restrict__`, a fence of memory means nothing. */
+    awaited: bindings.filter(({ access }) => access === "read").map(({ name }) => ({ name })),
     sharedVariables: workgroupVariables.map((variable) => ({ declaration: sharedVariableOf(variable) })),
     activation: choices.staged ? "staged_quad" : "token_quad",
     largestOfToken: choices.quantizesHere ? "largest[token]" : LARGEST_BEHIND_CODES,

@@ -84,7 +84,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
       variable("digit", "vec3<u32>", 12),
       variable("collected", "atomic<u32>", 4),
     );
-    if (cuda) variables.push(array("differing", "atomic<u32>", 2, 4));
+    if (cuda) variables.push(array("differing", "vec2<u32>", RESCORE_LANES / LANES_PER_WARP, 8));
   }
   if (rescores && !subgroups && !cuda) variables.push(array("partial", "f32", RESCORE_LANES, 4));
   if (subgroups) variables.push(variable("teams_counted", "atomic<u32>", 4));

@@ -54,6 +54,10 @@ describe.skipIf(missing)(`early launches${missing ? `, skipped: ${missing}` : ""
       expect(behind, name).toBeDefined();
       // What comes before is where the block is, and a call for weights.
       expect(ahead, name).not.toMatch(/__ldg|atomic|return| = \w+\[/);
+      // Of every constant pointer the compiler is told that it is known only then.
+      const constants = [...ahead!.matchAll(/const [\w ]+\* __restrict__ (\w+)/g)].map(([, each]) => each);
+      const awaited = [...behind!.matchAll(/asm volatile\("" : "\+l"\((\w+)\)\)/g)].map(([, each]) => each);
+      expect(awaited, name).toEqual(constants);
     }
   });
 });

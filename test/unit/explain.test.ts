@@ -163,7 +163,7 @@ describe("an explanation of a layer", () => {
 
   it("shows profiles with equal kernels together, in the words of their target", () => {
     const { text } = explain({}, "head", { targets: ["cuda"] });
-    expect(text).toContain("\n  cuda-sm100, cuda-sm90, cuda-sm80\n  2 launches, 32.8 KB of scratch");
+    expect(text).toContain("\n  cuda-sm100, cuda-sm90, cuda-sm80\n  2 launches, 41.0 KB of scratch");
     expect(text).toMatch(
       /\n {4}128 blocks × 128, .* of shared memory\n {4}at most 128 registers, 4 resident by registers: occupancy 25 %\n/,
     );

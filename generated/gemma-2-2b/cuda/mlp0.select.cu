@@ -60,11 +60,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
   __shared__ unsigned int section_totals[8];
   __shared__ uint3 digit;
   __shared__ unsigned int collected;
-  __shared__ unsigned int differing[2];
+  __shared__ uint2 differing[8];
 #if __CUDA_ARCH__ >= 900
   // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
+  // What may be read from is known only now, or else the compiler reads constants ahead of the wait.
+  asm volatile("" : "+l"(survivors));
 #endif
   const unsigned int token = blockIdx.x;
   const unsigned int thread = threadIdx.x;
@@ -72,14 +74,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
   uint2* const own_chosen = chosen + token * CANDIDATES;
   if (thread == 0u) {
     collected = 0u;
-    differing[0] = 0u;
-    differing[1] = 0u;
   }
   for (unsigned int group = thread; group < GROUP_COUNT; group += THREADS) {
     slots[token * GROUP_COUNT + group] = 0u;
   }
-
-  __syncthreads();
 
   // Bits that all survivors share decide nothing. Without those, digits tell survivors apart from the first one on.
   const unsigned long long first_pair = ordered_pair(own_survivors[0]);
@@ -87,17 +85,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
   for (unsigned int i = thread; i < SURVIVORS; i += THREADS) {
     own_differing |= ordered_pair(own_survivors[i]) ^ first_pair;
   }
-  const unsigned int differing_keys = __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing >> 32));
-  const unsigned int differing_rows = __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing));
+  const uint2 of_warp = make_uint2(
+    __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing >> 32)),
+    __reduce_or_sync(0xffffffffu, static_cast<unsigned int>(own_differing))
+  );
   if (thread % 32u == 0u) {
-    atomicOr(&differing[0], differing_keys);
-    atomicOr(&differing[1], differing_rows);
+    differing[thread / 32u] = of_warp;
   }
   __syncthreads();
+  uint2 all_differing = make_uint2(0u, 0u);
+  for (unsigned int warp = 0u; warp < THREADS / 32u; warp++) {
+    all_differing.x |= differing[warp].x;
+    all_differing.y |= differing[warp].y;
+  }
 
   // Radix selection of the CANDIDATES best survivors, eight bits at a time: `wanted` holds the bits found so far of the
   // worst one that is still taken.
-  unsigned int shift = differing[0] != 0u ? 64u - __clz(differing[0]) : 32u - __clz(differing[1]);
+  unsigned int shift = all_differing.x != 0u ? 64u - __clz(all_differing.x) : 32u - __clz(all_differing.y);
   unsigned long long mask = shift == 64u ? 0u : ~0ull << shift;
   unsigned long long wanted = first_pair & mask;
   unsigned int missing = CANDIDATES;

@@ -69,6 +69,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_quantize(
   // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
+  // What may be read from is known only now, or else the compiler reads constants ahead of the wait.
+  asm volatile("" : "+l"(x));
 #endif
   const unsigned int token = blockIdx.x;
   const unsigned int thread = threadIdx.x;

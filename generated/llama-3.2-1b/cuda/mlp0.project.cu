@@ -85,6 +85,10 @@ extern "C" __global__ void __launch_bounds__(64, 1) mlp0_project(
   // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
+  // What may be read from is known only now, or else the compiler reads constants ahead of the wait.
+  asm volatile("" : "+l"(x));
+  asm volatile("" : "+l"(basis));
+  asm volatile("" : "+l"(basis_scales));
 #endif
   const unsigned int row = blockIdx.x;
   const unsigned int thread = threadIdx.x;

@@ -305,6 +305,11 @@ extern "C" __global__ void __launch_bounds__(128, 4) mlp0_shard0_score_select(
   // Launched while the kernel before still runs: the next one may come as well, and here it waits for what is written before.
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
+  // What may be read from is known only now, or else the compiler reads constants ahead of the wait.
+  asm volatile("" : "+l"(x));
+  asm volatile("" : "+l"(codes));
+  asm volatile("" : "+l"(scales));
+  asm volatile("" : "+l"(row_scales));
 #endif
   const unsigned int lane = thread % LANES;
   const unsigned int split = thread / LANES;
