@@ -7,19 +7,14 @@ import { type Context, finishing, kernel, made, variable } from "./kernel.ts";
 /** Invocations of a workgroup, which merges what was sent of one token. */
 const LANES = 256;
 
-/** vec2<u32> per token that reach the merge. */
-function pairsPerToken({ count, offered }: ShardingPlan): number {
-  return count * (1 + offered);
-}
-
-/** The input has the name that tokens have elsewhere, since it comes token by token as they do. */
-export function mergeBuffers({ batch, k, sampler }: SoftmaxPlan, sharding: ShardingPlan): BufferPlan[] {
+/** The input has the name that tokens have elsewhere, since it comes launch by launch as they do. */
+export function mergeBuffers({ batch, k, sampler }: SoftmaxPlan, { count, offered }: ShardingPlan): BufferPlan[] {
   return [
-    { name: "x", role: "input", bytes: batch * pairsPerToken(sharding) * 8 },
+    { name: "x", role: "input", bytes: count * batch * (1 + offered) * 8 },
     ...(sampler === "multinomial" ? [{ name: "uniforms", role: "input" as const, bytes: batch * 4 }] : []),
     { name: "indices", role: "output", bytes: batch * k * 4 },
     { name: "values", role: "output", bytes: batch * k * 4 },
-    { name: "open", role: "output", bytes: batch * sharding.count * 4 },
+    { name: "open", role: "output", bytes: batch * count * 4 },
     ...(sampler ? [{ name: "sampled", role: "output" as const, bytes: batch * 4 }] : []),
   ];
 }
@@ -30,7 +25,7 @@ export function scheduleMerge(context: Context<SoftmaxPlan>): KernelPlan {
   const sharding = layer.sharding!;
   const { count, offered, layout } = sharding;
   const finish = finishing(layer);
-  const note = `[${batch}, ${count}, ${1 + offered}] token, shard: key of its bound, then keys and rows, best first`;
+  const note = `[${count}, ${batch}, ${1 + offered}] shard, token: key of its bound, then keys and rows, best first`;
   return kernel(context, {
     stem: "merge",
     workgroupSize: LANES,
@@ -57,6 +52,7 @@ export function scheduleMerge(context: Context<SoftmaxPlan>): KernelPlan {
       K: k,
       SHARDS: count,
       OFFERED: offered,
+      SHARD_PAIRS: batch * (1 + offered),
       ROWS_PER_SHARD: Math.ceil(rows / count),
       ...finish.constants,
     },

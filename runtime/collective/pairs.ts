@@ -42,17 +42,21 @@ export function tokensOf({ words, places }: Pairs, tokens: readonly number[]): P
   return { places, words: result };
 }
 
-/** What was gathered shard by shard, token by token: `[tokens, shards, places]`, with `places` as `wanted`. */
-export function tokenByToken(gathered: Uint32Array, shards: number, places: number, wanted: number): Pairs {
-  const { words } = withPlaces({ words: gathered, places }, wanted);
-  const each = wanted * PAIR_WORDS;
+/**
+ * What was gathered, `[shards, tokens, places]`, as launches of the merge take it: `[launches, shards, batch, places]`, with
+ * places without a row for the tokens that the last launch lacks.
+ */
+export function launchByLaunch({ words, places }: Pairs, shards: number, batch: number): Uint32Array {
+  const each = places * PAIR_WORDS;
   const tokens = words.length / shards / each;
-  const result = new Uint32Array(words.length);
-  for (let shard = 0; shard < shards; shard++) {
-    for (let token = 0; token < tokens; token++) {
-      const from = (shard * tokens + token) * each;
-      result.set(words.subarray(from, from + each), (token * shards + shard) * each);
+  const launches = Math.ceil(tokens / batch);
+  const { words: result } = emptyPairs(launches * shards * batch, places);
+  for (let launch = 0; launch < launches; launch++) {
+    const [first, end] = [launch * batch, Math.min((launch + 1) * batch, tokens)];
+    for (let shard = 0; shard < shards; shard++) {
+      const some = words.subarray((shard * tokens + first) * each, (shard * tokens + end) * each);
+      result.set(some, (launch * shards + shard) * batch * each);
     }
   }
-  return { places: shards * wanted, words: result };
+  return result;
 }

@@ -3,11 +3,12 @@
 
 import { checkInputs, type SoftmaxInputs } from "../inputs.ts";
 import { tokenCount } from "../layer.ts";
-import { type FloatSoftmaxResult, softmaxInputs, softmaxResult } from "../layer-data.ts";
+import { type FloatSoftmaxResult, softmaxInputs } from "../layer-data.ts";
 import type { ShardingPlan, SoftmaxPlan } from "../plan.ts";
 import { globalRow, shardChoices } from "../shard-rows.ts";
 import type { Collective } from "./collective.ts";
-import { emptyPairs, NO_KEY, PAIR_WORDS, type Pairs, tokenByToken, tokensOf, withPlaces } from "./pairs.ts";
+import { maskOf, mergedOf, openShardsOf, range, replaceTokens, tokensOfInput } from "./merged.ts";
+import { emptyPairs, launchByLaunch, NO_KEY, PAIR_WORDS, type Pairs, tokensOf, withPlaces } from "./pairs.ts";
 import type { RawLayer } from "./raw-layer.ts";
 
 export interface ShardedSoftmax {
@@ -43,21 +44,25 @@ export function createShardedSoftmax(
   const sharding = plan.sharding!;
   const { count, sent, offered } = sharding;
   const { rank } = collective;
-  const gather = async (pairs: Pairs, doing: string) => {
+  /** Of all shards, `[shards, tokens, places]`. */
+  const gather = async (pairs: Pairs, doing: string): Promise<Pairs> => {
     const { buffer, byteOffset, byteLength } = pairs.words;
     const bytes = await collective.allGather(
       new Uint8Array(buffer, byteOffset, byteLength),
       `${doing} layer "${name}"`,
     );
-    return tokenByToken(new Uint32Array(bytes.slice().buffer), count, pairs.places, 1 + offered);
+    return withPlaces({ places: pairs.places, words: new Uint32Array(bytes.slice().buffer) }, 1 + offered);
   };
-  const mergeAll = async ({ words }: Pairs, uniforms?: Float32Array) => {
+  const mergeAll = async (gathered: Pairs, tokens: number, uniforms?: Float32Array) => {
+    const { buffer, length } = launchByLaunch(gathered, count, plan.batch);
+    const ofLaunches = uniforms && new Float32Array(Math.ceil(tokens / plan.batch) * plan.batch);
+    ofLaunches?.set(uniforms!);
     const outputs = await merge.run({
       // As the bits that they are: buffers know no types.
-      x: new Float32Array(words.buffer, words.byteOffset, words.length),
-      ...(uniforms && { uniforms }),
+      x: new Float32Array(buffer, 0, length),
+      ...(ofLaunches && { uniforms: ofLaunches }),
     });
-    return { ...softmaxResult(outputs), open: new Uint32Array(outputs.open!) };
+    return mergedOf(outputs, plan, tokens);
   };
 
   const run = async (x: Float32Array, inputs: SoftmaxInputs = {}): Promise<ShardedResult> => {
@@ -75,37 +80,34 @@ export function createShardedSoftmax(
 
     const pairs = await ownPairs(x);
     const first = await gather(withPlaces(pairs, 1 + sent), "exchanging rows of");
-    const { open, ...result } = await mergeAll(first, inputs.uniforms);
+    const merged = await mergeAll(first, tokens, inputs.uniforms);
+    const { open: _, ...result } = merged;
     const recomputes = plan.certificate?.kind === "fallback";
-    const isOpen = (token: number, shard: number) => open[token * count + shard] === 1;
-    const anyOpen = (token: number) => range(count).some((shard) => isOpen(token, shard));
-    const certified = plan.certificate && Uint8Array.from(range(tokens), (token) => (anyOpen(token) ? 0 : 1));
+    const open = range(tokens).map((token) => openShardsOf(merged, count, token));
+    const certified = plan.certificate && Uint8Array.from(open, (shards) => Number(!shards.includes(true)));
     const needed = range(tokens).filter(
-      (token) => (recomputes && anyOpen(token)) || hasMore(plan, first, result.indices, token),
+      (token) => (recomputes && open[token]!.includes(true)) || hasMore(plan, first, result.indices, token),
     );
     if (needed.length === 0) return { ...result, ...(certified && { certified }), resent: 0 };
 
-    const asked = needed.map((token) => Number(recomputes && isOpen(token, rank)));
+    const asked = needed.map((token) => Number(recomputes && open[token]![rank]));
     const again = tokensOf(pairs, needed);
     if (asked.includes(1)) {
       // The others of these tokens stay what they are; a launch has to be made of something.
-      const redone = await ownPairs(rowsOf(x, plan.inputs, needed), Uint32Array.from(asked));
+      const redone = await ownPairs(tokensOfInput(x, plan.inputs, needed), Uint32Array.from(asked));
       asked.forEach((flag, i) => {
         const each = again.places * PAIR_WORDS;
         if (flag) again.words.set(redone.words.subarray(i * each, (i + 1) * each), i * each);
       });
     }
     const uniforms = inputs.uniforms && Float32Array.from(needed, (token) => inputs.uniforms![token]!);
-    const second = await mergeAll(await gather(again, "exchanging more rows of"), uniforms);
+    const all = await gather(again, "exchanging more rows of");
+    const second = await mergeAll(all, needed.length, uniforms);
+    replaceTokens(merged, needed, second, plan.k);
     needed.forEach((token, i) => {
-      const place = (values: Float32Array | Uint32Array, of: Float32Array | Uint32Array, each: number) =>
-        values.set(of.subarray(i * each, (i + 1) * each), token * each);
-      place(result.indices, second.indices, plan.k);
-      place(result.values, second.values, plan.k);
-      if (result.sampled) place(result.sampled, second.sampled!, 1);
       // More rows may prove what fewer could not; what was recomputed was not proven.
-      if (certified && !(recomputes && anyOpen(token))) {
-        certified[token] = range(count).some((shard) => second.open[i * count + shard] === 1) ? 0 : 1;
+      if (certified && !(recomputes && open[token]!.includes(true))) {
+        certified[token] = Number(!openShardsOf(second, count, i).includes(true));
       }
     });
     return { ...result, ...(certified && { certified }), resent: needed.length };
@@ -122,24 +124,10 @@ function hasMore(plan: SoftmaxPlan, { words }: Pairs, indices: Uint32Array, toke
   const { count, sent, offered, layout } = plan.sharding as ShardingPlan;
   if (sent === offered) return false;
   const results = new Set(indices.subarray(token * plan.k, (token + 1) * plan.k));
+  const tokens = indices.length / plan.k;
   return range(count).some((index) => {
-    const at = ((token * count + index) * (1 + offered) + sent) * PAIR_WORDS;
+    const at = ((index * tokens + token) * (1 + offered) + sent) * PAIR_WORDS;
     if (words[at] === NO_KEY || shardChoices(plan.rows, { count, layout, index }) <= sent) return false;
     return results.has(globalRow(words[at + 1]!, plan.rows, { count, layout, index }));
   });
-}
-
-/** The entries of a mask that are about a shard's rows. */
-function maskOf(mask: Uint8Array, { rows, shard }: SoftmaxPlan, index: number): Uint8Array {
-  return Uint8Array.from({ length: rows }, (_, row) => mask[globalRow(row, shard!.rows, { ...shard!, index })]!);
-}
-
-function rowsOf(x: Float32Array, inputs: number, tokens: readonly number[]): Float32Array {
-  const rows = new Float32Array(tokens.length * inputs);
-  tokens.forEach((token, i) => void rows.set(x.subarray(token * inputs, (token + 1) * inputs), i * inputs));
-  return rows;
-}
-
-function range(length: number): number[] {
-  return Array.from({ length }, (_, i) => i);
 }

@@ -63,7 +63,7 @@ async function headShard(name: string, plan: SoftmaxPlan, weights: WeightSource)
 }
 
 function mergeOf(plan: SoftmaxPlan): RawLayer {
-  const { k, transform, temperature = 1, sharding, rows } = plan;
+  const { batch, k, transform, temperature = 1, sharding, rows } = plan;
   const { count, layout, offered } = sharding!;
   const change = transform ? evaluateScalar(transform) : (score: number) => score;
   const finalValue = (score: number) => (Number.isNaN(score) ? score : settled(change(settled(score)) / temperature));
@@ -76,7 +76,9 @@ function mergeOf(plan: SoftmaxPlan): RawLayer {
       const open = new Uint32Array(tokens * count);
       const sampled = new Uint32Array(tokens);
       for (let token = 0; token < tokens; token++) {
-        const at = (shard: number, place: number) => ((token * count + shard) * (1 + offered) + place) * 2;
+        // Launch by launch, and in each shard by shard.
+        const before = Math.floor(token / batch) * count * batch + (token % batch);
+        const at = (shard: number, place: number) => ((before + shard * batch) * (1 + offered) + place) * 2;
         const all = [];
         for (let index = 0; index < count; index++) {
           for (let place = 1; place <= offered; place++) {
