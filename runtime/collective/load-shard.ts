@@ -2,7 +2,7 @@
 
 import { HireError } from "../errors.ts";
 import { requireLayer } from "../model.ts";
-import type { FfnPlan, LayerPlan, Plan, SoftmaxPlan } from "../plan.ts";
+import type { FfnPlan, LayerPlan, LayerProgram, Plan, SoftmaxPlan } from "../plan.ts";
 import { shardPlan } from "../shard-plan.ts";
 import type { Collective } from "./collective.ts";
 import { PAIR_WORDS } from "./pairs.ts";
@@ -12,51 +12,84 @@ import { createShardedSoftmax, type ShardedSoftmax } from "./sharded-softmax.ts"
 
 export type ShardedLayer = ShardedSoftmax | ShardedFfn;
 
+/** A layer as one shard loads it. */
+export interface ShardParts {
+  /** The whole layer. */
+  readonly whole: LayerPlan;
+  /** What the shard computes; absent when it has no rows. */
+  readonly own?: LayerOnDevice;
+  /** Of a head, what merges the pairs of all shards. */
+  readonly merge?: LayerOnDevice;
+}
+
+export interface LayerOnDevice {
+  readonly plan: LayerPlan;
+  readonly program: LayerProgram;
+}
+
 /**
  * Loads sharded layers as the shard whose number is the collective's rank.
  * @param names of sharded layers.
  * @throws HireError HIRE-RUN-020 when there are not as many participants as shards, HIRE-RUN-008 when there is no such layer,
  * and whatever the loader throws; what was loaded is freed then.
  */
-export async function loadShard(
+export function loadShard(
   plan: Plan,
   names: readonly string[],
   loader: RawLoader,
   collective: Collective,
 ): Promise<Readonly<Record<string, ShardedLayer>>> {
+  const load = (name: string, part: LayerOnDevice) => loader.load(name, part.plan, part.program);
+  return loadParts(plan, names, loader.profile, collective, async (name, { whole, own, merge }) => {
+    const layer = own && (await load(name, own));
+    try {
+      if (whole.kind === "ffn") {
+        return createShardedFfn(name, whole, layer && { plan: own!.plan as FfnPlan, layer }, collective);
+      }
+      const layers = {
+        ...(layer && { own: { plan: own!.plan as SoftmaxPlan, layer } }),
+        merge: await load(name, merge!),
+      };
+      return createShardedSoftmax(name, whole, layers, collective);
+    } catch (thrown) {
+      layer?.destroy();
+      throw thrown;
+    }
+  });
+}
+
+/**
+ * Loads the layers of one shard, one after another; when one fails, those before are freed.
+ * @param load makes a layer.
+ * @throws HireError HIRE-RUN-020 and HIRE-RUN-008 as `loadShard`.
+ */
+export async function loadParts<Layer extends { destroy(): void }>(
+  plan: Plan,
+  names: readonly string[],
+  profile: string,
+  { rank, size, engine }: Pick<Collective, "rank" | "size" | "engine">,
+  load: (name: string, parts: ShardParts) => Promise<Layer>,
+): Promise<Readonly<Record<string, Layer>>> {
   const count = plan.shards?.count ?? 1;
-  if (collective.size !== count) {
+  if (size !== count) {
     throw new HireError({
       code: "HIRE-RUN-020",
-      message: `"${plan.model}" has ${count} shards, but ${collective.size} take part (${collective.engine})`,
-      fix: `Start ${count}, such as mpirun -n ${count}, or compile for ${collective.size} shards`,
+      message: `"${plan.model}" has ${count} shards, but ${size} take part (${engine})`,
+      fix: `Start ${count}, such as mpirun -n ${count}, or compile for ${size} shards`,
     });
   }
-  const own = shardPlan(plan, collective.rank);
-  const programs = (of: Plan) => of.programs.find(({ profile }) => profile === loader.profile)!.layers;
-  const layers: Record<string, ShardedLayer> = {};
+  const shard = shardPlan(plan, rank);
+  const programs = (of: Plan) => of.programs.find((program) => program.profile === profile)!.layers;
+  const layers: Record<string, Layer> = {};
   try {
     for (const name of names) {
       const whole = requireLayer(plan, name);
-      const part = own.layers[name];
-      const layer = part && (await loader.load(name, part, programs(own)[name]!));
-      try {
-        layers[name] =
-          whole.kind === "ffn"
-            ? createShardedFfn(name, whole, layer && { plan: part as FfnPlan, layer }, collective)
-            : createShardedSoftmax(
-                name,
-                whole,
-                {
-                  ...(layer && { own: { plan: part as SoftmaxPlan, layer } }),
-                  merge: await loader.load(name, mergePlan(whole), programs(plan)[name]!),
-                },
-                collective,
-              );
-      } catch (thrown) {
-        layer?.destroy();
-        throw thrown;
-      }
+      const own = shard.layers[name];
+      layers[name] = await load(name, {
+        whole,
+        ...(own && { own: { plan: own, program: programs(shard)[name]! } }),
+        ...(whole.kind === "softmax" && { merge: { plan: mergePlan(whole), program: programs(plan)[name]! } }),
+      });
     }
     return layers;
   } catch (thrown) {

@@ -34,13 +34,16 @@ export function createShardedFfn(
       ? ffnResult(await own.layer.run({ x }))
       : { output: new Float32Array(tokens * plan.outputs), groups: new Uint32Array() };
     const output = await collective.allReduceSum(part.output, `adding up layer "${name}"`);
-    const numbered = part.groups.map((group) => {
-      const { shard } = own!.plan;
-      return group === NO_ROW ? NO_ROW : globalRow(group, shard!.choices, { ...shard!, index: collective.rank });
-    });
-    return { output, groups: numbered };
+    return { output, groups: own ? numberedAmongAll(part.groups, own.plan, collective.rank) : part.groups };
   };
   return { kind: "ffn", plan, run, destroy: () => own?.layer.destroy() };
+}
+
+/** @param own the shard's part. @param groups as it numbers them. */
+export function numberedAmongAll(groups: Uint32Array, { shard }: FfnPlan, rank: number): Uint32Array {
+  return groups.map((group) =>
+    group === NO_ROW ? NO_ROW : globalRow(group, shard!.choices, { ...shard!, index: rank }),
+  );
 }
 
 /**

@@ -80,6 +80,7 @@ export interface CudaDriver {
   copyToDevice(to: DevicePointer, from: Uint8Array, stream: Handle): void;
   /** `to` holds the bytes when the stream has come past. */
   copyToHost(to: Uint8Array, from: DevicePointer, stream: Handle): void;
+  copyOnDevice(to: DevicePointer, from: DevicePointer, bytes: number, stream: Handle): void;
   fill(to: DevicePointer, byte: number, bytes: number, stream: Handle): void;
 
   /** @param image a cubin, a fatbin, or PTX that ends in a zero byte. */

@@ -87,6 +87,7 @@ function bind(library: Library): CudaDriver {
   const cuMemGetAddressRange = call("cuMemGetAddressRange_v2", out, out, handle);
   const cuMemcpyHtoDAsync = call("cuMemcpyHtoDAsync_v2", handle, "const void *", size, handle);
   const cuMemcpyDtoHAsync = call("cuMemcpyDtoHAsync_v2", out, handle, size, handle);
+  const cuMemcpyDtoDAsync = call("cuMemcpyDtoDAsync_v2", handle, handle, size, handle);
   const cuMemsetD8Async = call("cuMemsetD8Async", handle, "uint8_t", size, handle);
   const cuModuleLoadData = call("cuModuleLoadData", out, "const void *");
   const cuModuleUnload = call("cuModuleUnload", handle);
@@ -145,6 +146,7 @@ function bind(library: Library): CudaDriver {
     },
     copyToDevice: (to, from, stream) => cuMemcpyHtoDAsync(to, from, from.byteLength, stream),
     copyToHost: (to, from, stream) => cuMemcpyDtoHAsync(to, from, to.byteLength, stream),
+    copyOnDevice: cuMemcpyDtoDAsync,
     fill: cuMemsetD8Async,
 
     loadModule: (image) => wordOf((module) => cuModuleLoadData(module, image)),

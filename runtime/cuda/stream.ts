@@ -49,11 +49,19 @@ export function createEvent(device: CudaDevice): CudaEvent {
   };
 }
 
+/** Called while something is waited for, with the milliseconds so far, but not in the first few; what it throws ends the wait. */
+export type WhileWaiting = (milliseconds: number) => void;
+
 /**
  * Resolves when everything is done that is on the stream now.
  * @throws HireError HIRE-RUN-005 when a kernel went wrong.
  */
-export async function finish(device: CudaDevice, stream: Handle, doing = "waiting for a stream"): Promise<void> {
+export async function finish(
+  device: CudaDevice,
+  stream: Handle,
+  doing = "waiting for a stream",
+  whileWaiting?: WhileWaiting,
+): Promise<void> {
   const event = device.call(doing, (driver) => {
     const created = driver.createEvent();
     try {
@@ -64,18 +72,28 @@ export async function finish(device: CudaDevice, stream: Handle, doing = "waitin
     }
     return created;
   });
-  // When this throws the device is lost, and the event with it.
-  await passed(device, doing, event);
-  device.call(doing, (driver) => driver.destroyEvent(event));
+  const free = () => device.call(doing, (driver) => driver.destroyEvent(event));
+  try {
+    await passed(device, doing, event, whileWaiting);
+  } catch (thrown) {
+    // On a device that was lost nothing can be freed.
+    try {
+      free();
+    } catch {}
+    throw thrown;
+  }
+  free();
 }
 
 /** A kernel of a head takes microseconds; for so many milliseconds it is asked as often as the event loop turns. */
 const EAGER_MILLISECONDS = 2;
 
-async function passed(device: CudaDevice, doing: string, event: Handle): Promise<void> {
+async function passed(device: CudaDevice, doing: string, event: Handle, whileWaiting?: WhileWaiting): Promise<void> {
   const started = performance.now();
   while (!device.call(doing, (driver) => driver.hasPassed(event))) {
-    const isEager = performance.now() - started < EAGER_MILLISECONDS;
+    const waited = performance.now() - started;
+    const isEager = waited < EAGER_MILLISECONDS;
+    if (!isEager) whileWaiting?.(waited);
     await new Promise<void>((resolve) => (isEager ? setImmediate(resolve) : setTimeout(resolve, 1)));
   }
 }

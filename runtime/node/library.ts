@@ -13,6 +13,10 @@ export interface Library {
   bindAsync(name: string, parameters: readonly unknown[]): (...given: readonly unknown[]) => Promise<number>;
   /** Where a variable of the library's lies; undefined when there is none of that name. */
   symbol(name: string): bigint | undefined;
+  /** A function that returns a text of the library's, or null. */
+  bindText(name: string, parameters: readonly unknown[]): (...given: readonly unknown[]) => string | null;
+  /** The type of a parameter that is a struct of so many bytes, passed by value: `{ bytes }`, a Uint8Array. */
+  bytesByValue(count: number): unknown;
   /** The type of a parameter through which a text of the library's comes back, in an array of one. */
   readonly outText: unknown;
   /** Where a typed array lies; it must live as long as the address is used. */
@@ -55,6 +59,8 @@ export async function loadLibrary(path: string | null): Promise<Library> {
         return undefined;
       }
     },
+    bindText: (name, parameters) => library.func(name, "const char *", [...parameters] as string[]),
+    bytesByValue: (count) => koffi.struct({ bytes: koffi.array("uint8_t", count) }),
     outText: koffi.out("const char **"),
     addressOf: (values) => koffi.address(values),
   };

@@ -8,8 +8,14 @@ export const missing = process.platform === "linux" ? await whyNoCompiler() : "i
 
 /** Environment variables by which everything of hirec, in this process or another, finds the card. */
 export async function cardEnvironment(): Promise<Record<string, string>> {
-  const { libcuda, libnvrtc, nvcc, cache } = await buildCard();
-  return { HIREC_LIBCUDA: libcuda, HIREC_LIBNVRTC: libnvrtc, HIREC_NVCC_ON_CPU: nvcc, XDG_CACHE_HOME: cache };
+  const { libcuda, libnvrtc, libnccl, nvcc, cache } = await buildCard();
+  return {
+    HIREC_LIBCUDA: libcuda,
+    HIREC_LIBNVRTC: libnvrtc,
+    HIREC_LIBNCCL: libnccl,
+    HIREC_NVCC_ON_CPU: nvcc,
+    XDG_CACHE_HOME: cache,
+  };
 }
 
 export interface Card {

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { access, link, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -132,10 +132,11 @@ async function build(programs: readonly Program[], watch: Watch): Promise<void> 
   }
 }
 
-/** A CUDA driver and its compilers without a GPU; see libcuda-on-cpu.cpp, nvrtc-on-cpu.cpp and nvcc-on-cpu.sh. */
+/** A CUDA driver, its compilers and NCCL without a GPU; see libcuda-on-cpu.cpp, nvrtc-on-cpu.cpp, nvcc-on-cpu.sh, libnccl-on-cpu.cpp. */
 export interface CardOnCpu {
   readonly libcuda: string;
   readonly libnvrtc: string;
+  readonly libnccl: string;
   readonly nvcc: string;
   /** For images, which serve all tests that compile the same source. */
   readonly cache: string;
@@ -143,14 +144,17 @@ export interface CardOnCpu {
 
 export async function buildCard(): Promise<CardOnCpu> {
   const text = (file: string) => readFileSync(join(here, file), "utf8");
-  const library = async (of: readonly string[], flags: readonly string[]): Promise<string> => {
+  const library = async (of: readonly string[], flags: readonly string[], libraries = ["-ldl"]): Promise<string> => {
     const all = ["-std=c++20", ...FLAGS.slice(1), "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", ...flags];
-    const path = join(folder, `${hashOf([...of.map(text), text("driver-on-cpu.h"), ...parts, ...all])}.so`);
+    const path = join(
+      folder,
+      `${hashOf([...of.map(text), text("driver-on-cpu.h"), ...parts, ...all, ...libraries])}.so`,
+    );
     if (await exists(path)) return path;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const aside = await mkdtemp(join(folder, "building-"));
     try {
-      await execute("g++", [...all, "-o", join(aside, "out"), ...of.map((file) => join(here, file)), "-ldl"]);
+      await execute("g++", [...all, "-o", join(aside, "out"), ...of.map((file) => join(here, file)), ...libraries]);
       await rename(join(aside, "out"), path);
     } finally {
       await rm(aside, { recursive: true });
@@ -160,8 +164,10 @@ export async function buildCard(): Promise<CardOnCpu> {
   const nvcc = join(here, "nvcc-on-cpu.sh");
   // By this name images find the driver that has loaded them, whatever its file is called.
   const soname = "-Wl,-soname,libcuda-on-cpu.so";
+  const libcuda = await library(["libcuda-on-cpu.cpp", "fibers.cpp"], [soname]);
   return {
-    libcuda: await library(["libcuda-on-cpu.cpp", "fibers.cpp"], [soname]),
+    libcuda,
+    libnccl: await library(["libnccl-on-cpu.cpp"], [], [`-L${dirname(libcuda)}`, `-l:${basename(libcuda)}`]),
     libnvrtc: await library(["nvrtc-on-cpu.cpp"], []),
     nvcc,
     cache: join(folder, `images-${hashOf([...parts, text("nvcc-on-cpu.sh")])}`),

@@ -35,6 +35,7 @@ using CUgraphExec = struct CUgraphExec_st*;
 using CUdevice_attribute = int;
 using CUstreamCaptureMode = int;
 using CUfunction_attribute = int;
+using CUhostFn = void (*)(void*);
 struct CUlaunchAttribute {
   int id;
   char pad[4];
@@ -107,7 +108,7 @@ struct Event {
 
 struct Stream {
   std::vector<Work> waiting;
-  /** When what waits is done at the earliest. */
+  /** When what waits is done at the earliest; longer where it waits for another stream. */
   Clock::time_point due;
   bool capturing = false;
   bool invalidated = false;
@@ -138,6 +139,8 @@ struct Handles {
 };
 
 bool initialized = false;
+/** Whether the work that runs now has to wait for others, see `hirec_on_cpu_ask_again`. */
+bool is_held = false;
 /** After a kernel went wrong every call fails, as it does on a card until the process ends. */
 Code broken = SUCCESS;
 int retained[16] = {};
@@ -211,11 +214,16 @@ Code unsafe() {
   return CAPTURE_UNSUPPORTED;
 }
 
+/** Work that waits for others stays, with all behind it. */
 void run(std::vector<Work>& waiting) {
   std::vector<Work> now;
   now.swap(waiting);
   try {
-    for (const Work& work : now) work();
+    for (auto work = now.begin(); work != now.end(); work++) {
+      is_held = false;
+      (*work)();
+      if (is_held) return waiting.assign(work, now.end());
+    }
   } catch (const Mistake& mistake) {
     std::fprintf(stderr, "CUDA on the CPU: %s\n", mistake.what());
     broken = LAUNCH_FAILED;

@@ -104,6 +104,11 @@ CUresult CUDAAPI cuCtxSetCurrent(CUcontext context) {
   RETURN(SUCCESS);
 }
 
+CUresult CUDAAPI cuCtxGetCurrent(CUcontext* context) {
+  *context = current_context;
+  RETURN(SUCCESS);
+}
+
 CUresult CUDAAPI cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   TRY(usable());
   *total = memory_bytes();
@@ -162,8 +167,17 @@ CUresult CUDAAPI cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t by
   // To pageable memory the call returns when the copy is done, and holds the thread until the stream is there.
   if (!stream->waiting.empty()) std::this_thread::sleep_until(stream->due);
   run(stream->waiting);
+  if (!stream->waiting.empty()) std::fprintf(stderr, "CUDA on the CPU: a copy would hold the thread that others wait for\n");
+  REFUSE_IF(!stream->waiting.empty(), LAUNCH_FAILED);
   std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
   RETURN(broken);
+}
+
+CUresult CUDAAPI cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
+  REFUSE_IF(allocation_of(to, bytes) == nullptr || allocation_of(from, bytes) == nullptr, INVALID_VALUE);
+  RETURN(enqueue(stream, true, [=] {
+    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+  }));
 }
 
 CUresult CUDAAPI cuMemsetD8Async(CUdeviceptr to, unsigned char byte, std::size_t bytes, CUstream stream) {
@@ -240,6 +254,10 @@ CUresult CUDAAPI cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handl
   );
 }
 
+CUresult CUDAAPI cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
+  RETURN(enqueue(stream, true, [=] { function(data); }));
+}
+
 CUresult CUDAAPI cuStreamCreate(CUstream* stream, unsigned int flags) {
   TRY(usable());
   REFUSE_IF(flags > 1, INVALID_VALUE);
@@ -276,8 +294,11 @@ CUresult CUDAAPI cuEventRecord(CUevent handle, CUstream stream) {
   Event* const event = events.find(handle);
   REFUSE_IF(event == nullptr, INVALID_HANDLE);
   TRY(enqueue(stream, false, [=] {
-    event->passed = true;
-    event->when = Clock::now();
+    // It may have been destroyed before it was reached.
+    if (Event* const reached = events.find(handle)) {
+      reached->passed = true;
+      reached->when = Clock::now();
+    }
   }));
   event->recorded = true;
   event->passed = false;
@@ -292,6 +313,7 @@ CUresult CUDAAPI cuEventQuery(CUevent handle) {
   if (event->recorded && !event->passed) {
     REFUSE_IF(Clock::now() < event->due, NOT_READY);
     run_everything();
+    REFUSE_IF(!event->passed && broken == SUCCESS, NOT_READY);
   }
   RETURN(broken);
 }
@@ -358,6 +380,9 @@ CUresult CUDAAPI cuGraphExecDestroy(CUgraphExec executable) {
   executables.remove(executable);
   RETURN(SUCCESS);
 }
+
+/** For work of cuLaunchHostFunc that stands for a kernel: it has to wait for others, and is asked again later. */
+void hirec_on_cpu_ask_again() { is_held = true; }
 
 /** For tests: how many objects of all kinds are alive, contexts included. */
 int hirec_on_cpu_live() {
