@@ -2,8 +2,8 @@
 // of the NCCL API reference and nccl.h.
 
 import { HireError, reasonOf } from "../errors.ts";
+import { type Library, loadLibrary } from "../node/library.ts";
 import type { DevicePointer, Handle } from "./driver.ts";
-import { type Library, loadLibrary } from "./library.ts";
 
 /** What is needed of NCCL. Every function but the first three throws NcclCallError when the call fails. */
 export interface Nccl {

@@ -1,12 +1,12 @@
 // What goes wrong between ranks of NCCL: each of the others is told within the deadline, and keeps nothing.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { localCollectives } from "../../runtime/collective/local.ts";
 import { loadNccl } from "../../runtime/cuda/libnccl.ts";
 import { loadCudaShard } from "../../runtime/cuda/load-shard.ts";
 import { ncclCollective } from "../../runtime/cuda/nccl.ts";
 import type { CudaShardedSoftmax } from "../../runtime/cuda/sharded-softmax.ts";
 import { HireError } from "../../runtime/errors.ts";
-import { localCollectives } from "../cases/local-collectives.ts";
 import { compileSharded } from "../cases/sharded.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { CUDA } from "../cuda-host/run.ts";

@@ -1,13 +1,13 @@
 // Several ranks of NCCL in this process, each with a CUDA device without a GPU.
 
 import type { Collective } from "../../runtime/collective/collective.ts";
+import { localCollectives } from "../../runtime/collective/local.ts";
 import { type CudaDevice, requestCudaDevice } from "../../runtime/cuda/device.ts";
 import { type CudaShardedLayer, loadCudaShard } from "../../runtime/cuda/load-shard.ts";
 import type { CompiledCuda } from "../../runtime/cuda/model.ts";
 import { type NcclCollective, type NcclOptions, ncclCollective } from "../../runtime/cuda/nccl.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import { LAYER } from "../cases/compile-case.ts";
-import { localCollectives } from "../cases/local-collectives.ts";
 
 /** A rank's part in NCCL, and what it was made with. */
 export interface Rank {

@@ -13,6 +13,7 @@ constexpr unsigned int THREADS = 256u;
 constexpr unsigned int K = 32u;
 constexpr unsigned int SHARDS = 4u;
 constexpr unsigned int OFFERED = 32u; // places for rows of a shard
+constexpr unsigned int SHARD_PAIRS = 264u; // what a shard sent of all tokens of a launch
 constexpr unsigned int NO_KEY = 0u; // below every key
 constexpr unsigned int NO_ROW = 0xffffffffu;
 constexpr unsigned int LOWEST_KEY = 0x007fffffu; // of -infinity
@@ -46,7 +47,7 @@ __device__ __forceinline__ unsigned int better_in(const uint2* sent, unsigned in
 } // namespace
 
 extern "C" __global__ void __launch_bounds__(256, 1) head_merge(
-  const uint2* __restrict__ gathered, // [8, 4, 33] token, shard: key of its bound, then keys and rows, best first
+  const uint2* __restrict__ gathered, // [4, 8, 33] shard, token: key of its bound, then keys and rows, best first
   unsigned int* __restrict__ indices, // [8, 32] rows, best first
   float* __restrict__ values, // [8, 32] their exact scores
   unsigned int* __restrict__ open // [8, 4] 1 where a row that a shard dropped may be better
@@ -62,8 +63,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_merge(
 #endif
   const unsigned int token = blockIdx.x;
   const unsigned int thread = threadIdx.x;
-  // Of each shard the bound, and behind it its rows.
-  const uint2* const sent = gathered + token * (SHARDS * (1u + OFFERED));
+  // Of each shard the bound of this token, and behind it its rows.
+  const uint2* const sent = gathered + token * (1u + OFFERED);
   if (thread == 0u) {
     kth_key = NO_KEY;
     found = 0u;
@@ -73,14 +74,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_merge(
   for (unsigned int i = thread; i < SHARDS * OFFERED; i += THREADS) {
     const unsigned int shard = i / OFFERED;
     const unsigned int place = i % OFFERED;
-    const uint2 own = sent[shard * (1u + OFFERED) + 1u + place];
+    const uint2 own = sent[shard * SHARD_PAIRS + 1u + place];
     if (own.x == NO_KEY || place >= K) {
       continue;
     }
     const unsigned long long pair = ordered_pair(own, shard);
     unsigned int rank = place;
     for (unsigned int other = 0u; other < SHARDS && rank < K; other++) {
-      rank += other == shard ? 0u : better_in(sent + other * (1u + OFFERED) + 1u, other, pair);
+      rank += other == shard ? 0u : better_in(sent + other * SHARD_PAIRS + 1u, other, pair);
     }
     if (rank >= K) {
       continue;
@@ -99,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_merge(
   }
   // A tie is no proof: a row of which nothing is known may have the lower number.
   for (unsigned int shard = thread; shard < SHARDS; shard += THREADS) {
-    const unsigned int bound = sent[shard * (1u + OFFERED)].x;
+    const unsigned int bound = sent[shard * SHARD_PAIRS].x;
     open[token * SHARDS + shard] = bound != NO_KEY && bound >= kth_key ? 1u : 0u;
   }
 }

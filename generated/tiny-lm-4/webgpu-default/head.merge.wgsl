@@ -11,11 +11,12 @@ const LANES = 256u;
 const K = 32u;
 const SHARDS = 4u;
 const OFFERED = 32u; // places for rows of a shard
+const SHARD_PAIRS = 264u; // what a shard sent of all tokens of a launch
 const NO_KEY = 0u; // below every key
 const NO_ROW = 0xffffffffu;
 const LOWEST_KEY = 0x007fffffu; // of -infinity
 
-@group(0) @binding(0) var<storage, read> gathered: array<vec2<u32>>; // [8, 4, 33] token, shard: key of its bound, then keys and rows, best first
+@group(0) @binding(0) var<storage, read> gathered: array<vec2<u32>>; // [4, 8, 33] shard, token: key of its bound, then keys and rows, best first
 @group(0) @binding(1) var<storage, read_write> indices: array<u32>; // [8, 32] rows, best first
 @group(0) @binding(2) var<storage, read_write> values: array<f32>; // [8, 32] their exact scores
 @group(0) @binding(3) var<storage, read_write> open: array<u32>; // [8, 4] 1 where a row that a shard dropped may be better
@@ -26,8 +27,8 @@ var<workgroup> found: atomic<u32>;
 @compute @workgroup_size(256)
 fn head_merge(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let token = workgroup_id.x;
-  // Of each shard the bound, and behind it its rows.
-  let base = token * (SHARDS * (1u + OFFERED));
+  // Of each shard the bound of this token, and behind it its rows.
+  let base = token * (1u + OFFERED);
   if (lane == 0u) {
     kth_key = NO_KEY;
     atomicStore(&found, 0u);
@@ -37,7 +38,7 @@ fn head_merge(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_inv
   for (var i = lane; i < SHARDS * OFFERED; i += LANES) {
     let shard = i / OFFERED;
     let place = i % OFFERED;
-    let own = gathered[base + shard * (1u + OFFERED) + 1u + place];
+    let own = gathered[base + shard * SHARD_PAIRS + 1u + place];
     if (own.x == NO_KEY || place >= K) {
       continue;
     }
@@ -45,7 +46,7 @@ fn head_merge(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_inv
     var rank = place;
     for (var other = 0u; other < SHARDS && rank < K; other++) {
       if (other != shard) {
-        rank += better_in(base + other * (1u + OFFERED) + 1u, other, pair);
+        rank += better_in(base + other * SHARD_PAIRS + 1u, other, pair);
       }
     }
     if (rank >= K) {
@@ -65,7 +66,7 @@ fn head_merge(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_inv
   }
   // A tie is no proof: a row of which nothing is known may have the lower number.
   for (var shard = lane; shard < SHARDS; shard += LANES) {
-    let bound = gathered[base + shard * (1u + OFFERED)].x;
+    let bound = gathered[base + shard * SHARD_PAIRS].x;
     open[token * SHARDS + shard] = u32(bound != NO_KEY && bound >= kth_key);
   }
 }
