@@ -2,7 +2,7 @@
 // merge are on one stream. All that a shard has to offer is sent at once, since a call costs more than its bytes, so that only what is
 // to be recomputed takes a second exchange.
 
-import type { ShardParts } from "../collective/load-shard.ts";
+import type { LayerOnDevice, ShardParts } from "../collective/load-shard.ts";
 import { maskOf, mergedOf, openShardsOf, range, replaceTokens, tokensOfInput } from "../collective/merged.ts";
 import { PAIR_WORDS } from "../collective/pairs.ts";
 import type { ShardedResult, ShardedSoftmax } from "../collective/sharded-softmax.ts";
@@ -54,8 +54,8 @@ export async function createCudaShardedSoftmax(
   const destroy = () => {
     for (const each of loaded.splice(0)) each.destroy();
   };
-  const load = async ({ plan, program }: NonNullable<typeof own>): Promise<CudaDeviceLayer> => {
-    const layer = await createCudaLayer(device, name, plan, program, sources);
+  const load = async (each: LayerOnDevice): Promise<CudaDeviceLayer> => {
+    const layer = await createCudaLayer(device, name, each.plan, each.program, sources);
     loaded.push(layer);
     return layer;
   };
