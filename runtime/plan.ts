@@ -288,6 +288,7 @@ export interface LayerProgram {
 export interface TuningPlan {
   readonly splits?: number;
   readonly residentThreads?: number;
+  readonly rescoreParts?: number;
   readonly rescoreLanesPerRow?: number;
   readonly gatherLanes?: number;
   readonly projectLanes?: number;

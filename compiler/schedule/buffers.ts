@@ -9,7 +9,7 @@ import { usesTensorCores } from "../tensor-cores.ts";
 import { certificateBuffers } from "./certificate.ts";
 import { gatherShape } from "./groups.ts";
 import { mergeBuffers } from "./merge.ts";
-import { meetingsWords, rescoreParts } from "./rescore-parts.ts";
+import { meetingsWords } from "./rescore-parts.ts";
 import { bucketSlices, groupSlices, isTiled, rowSlices, type Slices, sliceBytes } from "./slices.ts";
 
 /** Every buffer that some kernel of the layer may use. */
@@ -42,9 +42,7 @@ export function planBuffers(layer: LayerPlan, profile: Profile): BufferPlan[] {
       bytes: batch * selection.buckets * (selection.keep + Number(hasTail(layer))) * 8,
     },
     { name: "chosen", role: "scratch", bytes: batch * candidates * 8 },
-    ...(rescoreParts(layer, profile) > 1
-      ? [{ name: "meetings", role: "scratch" as const, bytes: meetingsWords(layer) * 4 }]
-      : []),
+    { name: "meetings", role: "scratch", bytes: meetingsWords(layer) * 4 },
     ...planOutputs(layer, profile),
   ];
 }

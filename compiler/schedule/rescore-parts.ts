@@ -15,14 +15,16 @@ const ROWS_AT_A_TIME = 8;
  * One multiprocessor reads a small share of what the memory can give, so several share the candidates of a token as soon as
  * there are bytes for them. More blocks than multiprocessors, or than there are rows for their warps, help nothing. Where the
  * candidates do not fit into shared memory, in which the last block ranks them, there is one.
+ * @param wanted instead, if there are rows for them.
  */
-export function rescoreParts(layer: LayerPlan, profile: Profile): number {
+export function rescoreParts(layer: LayerPlan, profile: Profile, wanted?: number): number {
   const { batch, candidates, estimator, bytes, kind } = layer;
   const rescores = kind === "softmax" && estimator.kind !== "dense";
   const fits = candidates * 8 <= budgetOf(profile).workgroupBytes / 2;
   if (profile.target !== "cuda" || !rescores || !fits) return 1;
-  const parts = Math.min(bytes.rescore / PART_BYTES, candidates / ROWS_AT_A_TIME, MULTIPROCESSORS / batch);
-  return Math.max(1, Math.floor(parts));
+  const most = Math.floor(candidates / ROWS_AT_A_TIME);
+  const parts = wanted ?? Math.floor(Math.min(bytes.rescore / PART_BYTES, MULTIPROCESSORS / batch));
+  return Math.max(1, Math.min(parts, most));
 }
 
 /** Zeroed by a kernel before, since scratch memory may hold anything. */

@@ -51,7 +51,7 @@ export function rowTeams({ profile, tuning }: Context): {
 }
 
 export function scheduleRescoreTopk(context: Context): KernelPlan {
-  const { layer, profile, fused } = context;
+  const { layer, profile, fused, tuning } = context;
   const { batch, inputs, k, selection, estimator } = layer;
   const has = (wanted: Stage["op"]) => fused.stages.some(({ op }) => op === wanted);
   const fallback = has("fallback");
@@ -97,7 +97,7 @@ export function scheduleRescoreTopk(context: Context): KernelPlan {
   // Kernels that share the candidates meet in device memory.
   const chosenInWorkgroup = selects && ranks && fits;
   if (chosenInWorkgroup) variables.push(array("chosen", "vec2<u32>", candidates, 8));
-  const parts = fallback ? 1 : rescoreParts(layer, profile);
+  const parts = fallback ? 1 : rescoreParts(layer, profile, tuning?.rescoreParts);
   const split = parts > 1;
   if (split) variables.push(variable("meeting", "u32", 4));
 

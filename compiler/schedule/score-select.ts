@@ -108,7 +108,7 @@ export function scheduleScoreSelect(context: Context): KernelPlan {
   if (layer.bias !== undefined) bindings.push(biasBinding(layer));
   if (layer.mask) bindings.push(maskBinding(layer));
   bindings.push(survivorsBinding(layer, "read_write"));
-  const opensMeetings = rescoreParts(context.layer, profile) > 1;
+  const opensMeetings = rescoreParts(context.layer, profile, tuning?.rescoreParts) > 1;
   if (opensMeetings) bindings.push(meetingsBinding(layer));
   const launches = launchesOf(bucketSlices(layer, profile), (buckets) => [buckets, 1, 1]);
   const sliced = launches.length > 1;

@@ -50,6 +50,15 @@ export const KNOBS: { readonly [Name in KnobName]-?: Knob } = {
     values: [256, 512, 1024, 2048],
     of: ({ workgroupSize, constants }) => workgroupSize * constants.BLOCKS_PER_MULTIPROCESSOR!,
   },
+  rescoreParts: {
+    targets: ["cuda"],
+    template: "rescore_topk",
+    what: "blocks that share the exact rows of a token",
+    byDefault:
+      "one for 16 KiB of them, at most as many as 128 multiprocessors have for each token, or as warps have rows",
+    values: [1, 2, 4, 8, 16, 32],
+    of: ({ constants, choices }) => (choices.rescores ? (constants.PARTS ?? 1) : undefined),
+  },
   rescoreLanesPerRow: {
     targets: ["wgsl"],
     template: "rescore_topk",

@@ -25,6 +25,7 @@ const HEADS = [
   "dense f16, 100 inputs, batch 8: random",
   "certified int4 row, exact selection, fallback, and options: random",
   "statistical, int4 codes: random",
+  "more candidates than fit into workgroup memory",
   "int8 low rank: everything",
 ];
 const FEED_FORWARDS = [

@@ -37,12 +37,14 @@ const legalOf = (name: string, profile: Profile) =>
 
 describe("the values that knobs may have", () => {
   it("are those that the schedule does, and none where a kernel has no use for the knob", () => {
-    expect(legalOf("head", sm90)).toEqual({ splits: [1, 2, 4, 8], residentThreads: [256, 512, 1024, 2048] });
+    // A block has 8 of the 32 candidates in work at a time.
+    const head = { splits: [1, 2, 4, 8], residentThreads: [256, 512, 1024, 2048], rescoreParts: [1, 2, 4] };
+    expect(legalOf("head", sm90)).toEqual(head);
     // 8 splits of 16 tokens take 32 KiB, which are not left beside codes of 24 KiB.
-    expect(legalOf("wide", sm90)).toEqual({ splits: [1, 2, 4], residentThreads: [256, 512, 1024, 2048] });
+    expect(legalOf("wide", sm90)).toEqual({ ...head, splits: [1, 2, 4] });
     // A row of 32 factors is two steps of 16 bytes.
     expect(legalOf("rank", sm90)).toMatchObject({ projectLanes: [64, 128, 256], splits: [1, 2] });
-    expect(legalOf("threshold", sm90)).toEqual({ residentThreads: [256, 512, 1024, 2048] });
+    expect(legalOf("threshold", sm90)).toEqual({ residentThreads: head.residentThreads, rescoreParts: [1, 2, 4] });
     expect(legalOf("head", profileOf("webgpu-default"))).toEqual({ rescoreLanesPerRow: [4, 8, 16, 32] });
     expect(legalOf("head", profileOf("webgpu-subgroups"))).toEqual({});
     expect(legalOf("mlp", profileOf("webgpu-subgroups"))).toEqual({ gatherLanes: [64, 128, 256] });
@@ -127,8 +129,9 @@ describe("a plan with knobs turned", () => {
 
 describe("the schedules that are tried", () => {
   it("are all legal combinations of a kernel's knobs but the best so far, each without what is the default", () => {
-    const [step, ...others] = stepsOf(layerOf("head"), sm90);
+    const [step, ofRescoring, ...others] = stepsOf(layerOf("head"), sm90);
     expect(others).toEqual([]);
+    expect(ofRescoring!({})).toEqual([{ rescoreParts: 1 }, { rescoreParts: 2 }]);
     const first = step!({});
     // 4 · 4, less splits 8 with 256, less the default: splits 1, 512.
     expect(first).toHaveLength(14);
