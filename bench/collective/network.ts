@@ -66,6 +66,6 @@ function measureRanks(size: number): void {
   execFileSync(
     "ip",
     ["netns", "exec", spaces[0]!, "mpirun", "--host", hosts.join(","), ...flags, "-n", String(size), ...program],
-    { stdio: ["ignore", "inherit", "inherit"], env: MPIRUN_ENVIRONMENT },
+    { stdio: ["ignore", "inherit", "inherit"], env: { ...MPIRUN_ENVIRONMENT, TMPDIR: folder } },
   );
 }
