@@ -99,7 +99,11 @@ export async function buildProgram(): Promise<Program> {
         execFile(
           command!,
           [...flags, ...rest],
-          { env: { ...process.env, ...launcher.environment, ...environment }, timeout: LIMIT_MILLISECONDS },
+          {
+            // Where launchers keep their files: two of one machine remove each other's.
+            env: { ...process.env, TMPDIR: reports, ...launcher.environment, ...environment },
+            timeout: LIMIT_MILLISECONDS,
+          },
           (error, stdout, stderr) => {
             const code = error ? Number(error.killed ? -1 : (error.code ?? -1)) : 0;
             resolve({ exitCode: code, output: stdout + stderr });
