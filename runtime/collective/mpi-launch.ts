@@ -26,3 +26,9 @@ export function mpiLaunch(
   }
   return undefined;
 }
+
+/** Which of the ranks of its machine a process is, by which they share its devices; 0 for one that was started by itself. */
+export function localRank(environment: Readonly<Record<string, string | undefined>> = process.env): number {
+  const { OMPI_COMM_WORLD_LOCAL_RANK, MPI_LOCALRANKID, SLURM_LOCALID } = environment;
+  return Number(OMPI_COMM_WORLD_LOCAL_RANK ?? MPI_LOCALRANKID ?? SLURM_LOCALID ?? 0);
+}

@@ -1,7 +1,9 @@
 // What layers run on, by the device of one's choice: whole models, and the parts of shards.
 
+import { localRank } from "../collective/mpi-launch.ts";
 import type { RawLoader } from "../collective/raw-layer.ts";
 import { requestCudaDevice } from "../cuda/device.ts";
+import { loadCudaDriver } from "../cuda/libcuda.ts";
 import { type CompiledCuda, cudaLoader, loadCudaModel } from "../cuda/model.ts";
 import { HireError } from "../errors.ts";
 import type { WeightSource } from "../layer.ts";
@@ -84,8 +86,11 @@ function reference(): Backend {
   };
 }
 
+/** Ranks of one machine take its cards in turn. */
 async function openCuda(profile: string | undefined): Promise<Backend> {
-  const device = await requestCudaDevice();
+  const driver = await loadCudaDriver();
+  const ordinal = localRank() % Math.max(1, driver.deviceCount());
+  const device = await requestCudaDevice({ driver, ordinal });
   const loaded: { destroy(): void }[] = [];
   return {
     device: `${device.name} (CUDA ${device.driverVersion})`,

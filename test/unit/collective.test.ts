@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { agree, type Facts } from "../../runtime/collective/agree.ts";
 import type { Collective } from "../../runtime/collective/collective.ts";
 import { localCollectives } from "../../runtime/collective/local.ts";
-import { mpiLaunch } from "../../runtime/collective/mpi-launch.ts";
+import { localRank, mpiLaunch } from "../../runtime/collective/mpi-launch.ts";
 import { VERSION } from "../../runtime/version.ts";
 import { exercise } from "../mpi/exercise.ts";
 
@@ -112,4 +112,13 @@ describe("a launcher is known by what it sets", () => {
   ])("%o", (environment, launch) => {
     expect(mpiLaunch(environment)).toEqual(launch);
   });
+});
+
+test.each([
+  [{}, 0],
+  [{ OMPI_COMM_WORLD_LOCAL_RANK: "3", OMPI_COMM_WORLD_RANK: "11" }, 3],
+  [{ MPI_LOCALRANKID: "1", PMI_RANK: "5" }, 1],
+  [{ SLURM_LOCALID: "2" }, 2],
+])("of %o a process is the rank of its machine with number %i", (environment, rank) => {
+  expect(localRank(environment)).toBe(rank);
 });
