@@ -103,7 +103,7 @@ function meanOf(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Correlation of two rows of numbers; NaN where one of them does not vary. */
+/** Correlation of two rows of numbers; 0 where one of them does not vary. */
 export function correlationOf(a: Float32Array, b: Float32Array): number {
   const count = a.length;
   let [sumA, sumB] = [0, 0];
@@ -119,5 +119,5 @@ export function correlationOf(a: Float32Array, b: Float32Array): number {
     squaresB += y * y;
     products += x * y;
   }
-  return squaresA === 0 || squaresB === 0 ? Number.NaN : products / Math.sqrt(squaresA * squaresB);
+  return squaresA === 0 || squaresB === 0 ? 0 : products / Math.sqrt(squaresA * squaresB);
 }
