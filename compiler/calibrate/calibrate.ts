@@ -77,7 +77,10 @@ export async function calibrate(model: CheckedModel, options: CalibrateOptions):
       const { weights: own, bytes } = await readLayerWeights(plans[layer.name]!, tensors);
       const grid = grids[i]!;
       const { product, target } = options;
-      const decisive = { ...layer, ...{ estimator: "", candidates: grid.candidates, select: selectorsOf(grid, layer) } };
+      const decisive = {
+        ...layer,
+        ...{ estimator: "", candidates: grid.candidates, select: selectorsOf(grid, layer) },
+      };
       const values = new Uint8Array(tokens.x.buffer);
       const key = hashOf(MEASURE_VERSION, product.name, decisive, tokens.counts, values, ...bytes);
       const known = await openState(key, options.fresh ?? false);

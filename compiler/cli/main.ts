@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { calibrateCommand } from "./commands/calibrate.ts";
 import { checkCommand } from "./commands/check.ts";
 import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -27,6 +28,7 @@ const parser = yargs(hideBin(process.argv))
   .command(compileCommand)
   .command(checkCommand)
   .command(explainCommand)
+  .command(calibrateCommand)
   .command(packCommand)
   .command(runModuleCommand)
   .command(doctorCommand)

@@ -8,20 +8,14 @@ export const ONNX_INSTALL = "npm install onnxruntime-node --onnxruntime-node-ins
 
 /** Products by ONNX Runtime where it is installed and loads, else in JavaScript. */
 export async function requestProduct(): Promise<Product> {
-  try {
-    return await onnxProduct();
-  } catch {
-    return plainProduct;
-  }
-}
-
-async function onnxProduct(): Promise<Product> {
-  const { default: onnx } = await import("onnxruntime-node");
-  const session = await onnx.InferenceSession.create(productModel());
+  const onnx = await import("onnxruntime-node").catch(() => undefined);
+  if (!onnx) return plainProduct;
+  const { InferenceSession, Tensor, env } = onnx;
+  const session = await InferenceSession.create(productModel());
   return {
-    name: `ONNX Runtime ${onnx.env.versions.node ?? ""}`.trim(),
+    name: `ONNX Runtime ${env.versions.node ?? ""}`.trim(),
     async multiply(a, b, { rowsOfA, rowsOfB, inputs }) {
-      const tensor = (data: Float32Array, rows: number) => new onnx.Tensor("float32", data, [rows, inputs]);
+      const tensor = (data: Float32Array, rows: number) => new Tensor("float32", data, [rows, inputs]);
       const { product } = await session.run({ a: tensor(a, rowsOfA), b: tensor(b, rowsOfB) });
       return product!.data as Float32Array;
     },
