@@ -4,6 +4,8 @@
 import { type Diagnostic, HireError } from "../../runtime/errors.ts";
 import type { Product } from "../../runtime/measure/product.ts";
 import { requireLayer } from "../../runtime/model.ts";
+import { recordedLayers } from "../../runtime/node/activations-file.ts";
+import { readLayerWeights } from "../../runtime/node/layer-weights.ts";
 import { findWeights } from "../../runtime/node/pack-file.ts";
 import { openSafetensors, type SafetensorsFile } from "../../runtime/node/safetensors-file.ts";
 import type { Plan } from "../../runtime/plan.ts";
@@ -15,7 +17,7 @@ import { measured } from "./bound.ts";
 import { bestReachable, choose } from "./choose.ts";
 import { savedByCommon } from "./firing.ts";
 import { type Grid, gridOf, selectorsOf, withSetting } from "./grid.ts";
-import { readLayerWeights, readTokens, requireRecorded } from "./input.ts";
+import { readTokens } from "./input.ts";
 import { calibrateLayer, workOf } from "./layer.ts";
 import { type Calibration, type LayerCalibration, RESULT_FORMAT, type Target } from "./result.ts";
 import { hashOf, openState } from "./state.ts";
@@ -110,7 +112,7 @@ function layersOf(
   const all = model.layers.map(({ name }) => name);
   const known = { model: model.name, layers: Object.fromEntries(all.map((name) => [name, {}])) };
   for (const name of named ?? []) requireLayer(known as unknown as Plan, name);
-  const wanted = requireRecorded(named ?? all, recorded, named !== undefined);
+  const wanted = recordedLayers(named ?? all, recorded, named !== undefined);
   return model.layers.filter(({ name }) => wanted.includes(name));
 }
 

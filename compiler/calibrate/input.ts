@@ -1,12 +1,8 @@
 // What a layer is calibrated with: its weights and the tokens that were recorded, both checked.
 
-import { type Diagnostic, HireError } from "../../runtime/errors.ts";
-import type { LayerWeights } from "../../runtime/measure/exact.ts";
+import { HireError } from "../../runtime/errors.ts";
 import { readActivations } from "../../runtime/node/activations-file.ts";
-import { type FoundTensor, readAll } from "../../runtime/node/pack-file.ts";
 import type { SafetensorsFile } from "../../runtime/node/safetensors-file.ts";
-import type { WeightTensor } from "../../runtime/pack/weight-tensors.ts";
-import { rowReader, type WeightMatrix } from "../../runtime/pack/weights.ts";
 import type { LayerPlan } from "../../runtime/plan.ts";
 import { tokensFor } from "./bound.ts";
 import type { Target } from "./result.ts";
@@ -14,60 +10,6 @@ import { type SplitTokens, splitTokens } from "./split.ts";
 
 /** Fewer held-out tokens say nothing, whatever they show. */
 const FEWEST_HELD_OUT = 16;
-
-/** The layer's weights, each tensor read once, and the bytes of all of them in order. */
-export async function readLayerWeights(
-  plan: LayerPlan,
-  found: readonly FoundTensor[],
-): Promise<{ readonly weights: LayerWeights; readonly bytes: readonly Uint8Array[] }> {
-  const bytes = await readAll(found);
-  const { rows, inputs, dtype } = plan;
-  const matrix = (role: WeightTensor["role"], height = rows, width = inputs): WeightMatrix => ({
-    ...{ rows: height, inputs: width, dtype, bytes: bytes[role]! },
-  });
-  const numbers = (role: WeightTensor["role"]) => {
-    if (!bytes[role]) return undefined;
-    const values = new Float32Array(rows);
-    rowReader(matrix(role, 1, rows))(0, values);
-    return values;
-  };
-  const [bias, upBias] = [numbers("bias"), numbers("up_bias")];
-  const all = found.map(({ role }) => bytes[role]!);
-  if (plan.kind === "softmax") {
-    return { weights: { scored: matrix("weight"), ...(bias && { bias }) }, bytes: all };
-  }
-  const gate = plan.gated ? matrix("gate") : undefined;
-  const up = matrix("up");
-  const matrices = { ...(gate && { gate }), up, down: matrix("down", plan.outputs, rows) };
-  const ffn = { ...matrices, ...(upBias && { upBias }) };
-  return { weights: { scored: gate ?? up, ...(bias && { bias }), ffn }, bytes: all };
-}
-
-/**
- * @param layers that are to be calibrated.
- * @throws HireError HIRE-CAL-001 for each whose inputs no file holds.
- */
-export function requireRecorded(
-  layers: readonly string[],
-  files: readonly SafetensorsFile[],
-  wasNamed: boolean,
-): string[] {
-  const isRecorded = (layer: string) => files.some(({ tensors }) => tensors.has(`${layer}.input`));
-  const recorded = layers.filter(isRecorded);
-  if (recorded.length > 0 && !wasNamed) return recorded;
-  const problems = layers
-    .filter((layer) => !isRecorded(layer))
-    .map((layer): Diagnostic => {
-      const where = files.map(({ path }) => path).join(", ");
-      return {
-        code: "HIRE-CAL-001",
-        message: `${where} holds no recorded inputs of layer "${layer}"`,
-        fix: `Record the layer's inputs as tensor "${layer}.input" F32 [tokens, inputs]; hirec record-script writes a script that does`,
-      };
-    });
-  if (problems.length > 0) throw new HireError(problems);
-  return recorded;
-}
 
 /**
  * Recorded inputs of a layer, in two parts.

@@ -8,6 +8,7 @@ import { calibrateCommand } from "./commands/calibrate.ts";
 import { checkCommand } from "./commands/check.ts";
 import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { initCommand } from "./commands/init.ts";
 import { packCommand } from "./commands/pack.ts";
@@ -31,6 +32,7 @@ const parser = yargs(hideBin(process.argv))
   .command(calibrateCommand)
   .command(packCommand)
   .command(runModuleCommand)
+  .command(evaluateCommand)
   .command(doctorCommand)
   .demandCommand(1, "Name a command.")
   .strict()

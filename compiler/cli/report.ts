@@ -16,9 +16,14 @@ export function exitCodeOf(diagnostics: readonly Diagnostic[]): number {
 }
 
 /** One diagnostic as text: what, where with a code frame, and the fix. */
-export function formatDiagnostic({ code, message, fix, span }: Diagnostic, color = wantsColor(process.stderr)): string {
+export function formatDiagnostic(
+  { code, message, fix, span }: Diagnostic,
+  color = wantsColor(process.stderr),
+  severity: "error" | "warning" = "error",
+): string {
   const paint = painter(color);
-  const lines = [`${paint(["bold", "red"], `error ${code}`)}${paint("bold", `: ${message}`)}`];
+  const hue = severity === "error" ? "red" : "yellow";
+  const lines = [`${paint(["bold", hue], `${severity} ${code}`)}${paint("bold", `: ${message}`)}`];
   if (span) lines.push(...codeFrame(span, paint));
   lines.push(`  ${paint("cyan", "fix")}: ${fix}`, paint("dim", `  see docs/diagnostics/${code}.md`));
   return lines.join("\n");

@@ -16,7 +16,7 @@ export interface LayerWeights {
   readonly scored: WeightMatrix;
   /** f32 `[rows]`, added to the scores. */
   readonly bias?: Float32Array;
-  readonly ffn?: FfnWeights & { readonly upBias?: Float32Array };
+  readonly ffn?: FfnWeights & { readonly upBias?: Float32Array; readonly downBias?: Float32Array };
 }
 
 export interface ExactLayer {
