@@ -8,7 +8,9 @@ import {
   Node,
   type ObjectLiteralExpression,
   Project,
+  type PropertyAssignment,
   type SourceFile,
+  type SpreadAssignment,
   SyntaxKind,
 } from "ts-morph";
 import type { Diagnostic, SourceSpan } from "../../runtime/errors.ts";
@@ -284,7 +286,7 @@ function setValue(text: MagicString, options: ObjectLiteralExpression, name: str
     return;
   }
   if (!isPlain(property)) throw new Refusal(`${name} is not a plain value`, spanOf(property));
-  const before = (property as import("ts-morph").PropertyAssignment).getInitializerOrThrow();
+  const before = (property as PropertyAssignment).getInitializerOrThrow();
   const isSame = Node.isStringLiteral(before)
     ? JSON.stringify(before.getLiteralValue()) === value
     : before.getText() === value;
@@ -295,9 +297,18 @@ function setValue(text: MagicString, options: ObjectLiteralExpression, name: str
 function propertyOf(options: ObjectLiteralExpression, name: string): Node | undefined {
   const properties = options.getProperties();
   const at = properties.findIndex((each) => !Node.isSpreadAssignment(each) && nameOf(each) === name);
-  const spread = properties.slice(at + 1).find(Node.isSpreadAssignment);
+  const spread = properties.slice(at + 1).find((each) => Node.isSpreadAssignment(each) && mayHold(each, name));
   if (spread) throw new Refusal(`${name} may come from a spread`, spanOf(spread));
   return properties[at];
+}
+
+/** Only of an object that is written in its place it is known what it holds. */
+function mayHold(spread: SpreadAssignment, name: string): boolean {
+  const literal = literalOf(spread.getExpression());
+  if (!literal) return true;
+  return literal
+    .getProperties()
+    .some((each) => (Node.isSpreadAssignment(each) ? mayHold(each, name) : nameOf(each) === name));
 }
 
 function nameOf(property: Node): string {
