@@ -9,7 +9,7 @@ export interface SourceSpan {
 }
 
 export interface Diagnostic {
-  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…`, `HIRE-RUN-…` or `HIRE-CLI-…`. */
+  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…`, `HIRE-RUN-…`, `HIRE-CAL-…` or `HIRE-CLI-…`. */
   readonly code: string;
   /** What is wrong, as one sentence without a full stop. */
   readonly message: string;

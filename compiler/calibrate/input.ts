@@ -39,7 +39,7 @@ export async function readTokens(
     throw new HireError({
       code: "HIRE-CAL-002",
       message: `${limit ? `${most} of ` : ""}${have} cannot show ${share}: half of them is held out, and that takes ${needed}`,
-      fix: `${limit ? "Raise --tokens" : "Record more tokens"} to at least ${2 * needed}, or lower the target`,
+      fix: `${limit ? "Raise --tokens to" : "Record"} at least ${2 * needed} different tokens, or lower the target`,
     });
   }
   return split;

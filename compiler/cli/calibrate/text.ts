@@ -21,18 +21,19 @@ export function formatCalibration({ model, engine, seconds, peakBytes, target, l
 }
 
 function formatLayer(layer: LayerCalibration, target: Target): string {
-  const { tokens, settings, denseBytes, current, proposal } = layer;
+  const { tokens, settings, denseBytes, current, proposal, best } = layer;
   const same = tokens.recorded - tokens.distinct;
   const counts = `${tokens.calibration} tokens to choose by, ${tokens.heldOut} held out${same > 0 ? `, ${same} equal ones left out` : ""}`;
   const shown = settings.flatMap((setting, i) => {
-    const mark = i === proposal ? ">" : i === current ? "=" : " ";
+    const isBest = i === best && proposal === undefined;
+    const mark = i === proposal ? ">" : i === current ? "=" : isBest ? "*" : " ";
     return mark !== " " || isShown(settings, i, target) ? [row(mark, setting, target)] : [];
   });
   const titles = ["estimator", "k′", "select", "per launch", "fewer", target.measure, "held out", "surely", "agree"];
   const last = layer.kind === "softmax" ? "KL" : "error";
   const table = columns([["", ...titles, last], ...shown]);
   const marks = [
-    ...(proposal === undefined ? [] : ["> proposed"]),
+    proposal === undefined ? "* the best that can be reached" : "> proposed",
     ...(current === undefined ? ["the spec's own setting is dense"] : ["= what the spec says"]),
   ].join(", ");
   const title = `layer ${layer.layer}: ${settings.length} settings, dense reads ${formatBytes(denseBytes)}; ${counts}`;

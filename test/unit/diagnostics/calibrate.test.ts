@@ -145,7 +145,9 @@ test("HIRE-CAL-002 says how many tokens it takes to show the target", async () =
   const few = diagnosticsOf(await calibrated({ activations: [at("few.safetensors")] }));
   expect(few).toMatchObject([{ code: "HIRE-CAL-002", message: expect.stringMatching(/^20 different .* takes 16$/) }]);
   const limited = diagnosticsOf(await calibrated({ tokens: 20 }));
-  expect(limited).toMatchObject([{ code: "HIRE-CAL-002", fix: expect.stringMatching(/^Raise --tokens/) }]);
+  expect(limited).toMatchObject([
+    { code: "HIRE-CAL-002", fix: expect.stringMatching(/^Raise --tokens to at least 32 different/) },
+  ]);
 });
 
 test("HIRE-CAL-003 where all tokens are equal", async () => {

@@ -54,6 +54,6 @@ describe("a page says what its code means, shows a real case, and what to do", (
     expect(["", "Why"]).toContain(names.slice(3).join());
     for (const section of sections) expect(section.split("\n").slice(1).join("").trim()).not.toBe("");
     // The example holds the real output.
-    expect(sections[1]).toMatch(new RegExp(`^(error )?${code}: `, "m"));
+    expect(sections[1]).toMatch(new RegExp(`^(error |warning )?${code}: `, "m"));
   });
 });
