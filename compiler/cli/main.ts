@@ -12,6 +12,7 @@ import { evaluateCommand } from "./commands/evaluate.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { initCommand } from "./commands/init.ts";
 import { packCommand } from "./commands/pack.ts";
+import { recordScriptCommand } from "./commands/record-script.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { EXIT } from "./report.ts";
 
@@ -33,6 +34,7 @@ const parser = yargs(hideBin(process.argv))
   .command(packCommand)
   .command(runModuleCommand)
   .command(evaluateCommand)
+  .command(recordScriptCommand)
   .command(doctorCommand)
   .demandCommand(1, "Name a command.")
   .strict()
