@@ -25,6 +25,9 @@ const TIMES_K = { softmax: [1, 1.5, 2, 3, 4, 6, 8, 12, 16], ffn: [1, 1.125, 1.25
 /** Shares of the inputs that ranks are. */
 const RANKS = [1 / 16, 1 / 8, 3 / 16, 1 / 4];
 
+/** Beyond so many inputs, the decomposition that a basis comes from takes minutes: ranks are then tried when they are named. */
+const MOST_INPUTS_OF_RANKS = 1024;
+
 /** A rank's factors are scored in steps of 32 codes. */
 const RANK_STEP = 32;
 
@@ -32,8 +35,9 @@ const RANK_STEP = 32;
 export function gridOf(layer: CheckedLayer, given: Partial<Grid> = {}): Grid {
   const { inputs, k, certify } = layer;
   const choices = choicesOf(layer);
+  const shares = inputs <= MOST_INPUTS_OF_RANKS ? RANKS : [];
   const multiples = [
-    ...new Set(RANKS.map((share) => RANK_STEP * Math.max(1, Math.round((share * inputs) / RANK_STEP)))),
+    ...new Set(shares.map((share) => RANK_STEP * Math.max(1, Math.round((share * inputs) / RANK_STEP)))),
   ];
   // Bounds of low rank are too wide to prove anything.
   const rank = certify === "off" ? (given.rank ?? multiples) : [];
@@ -41,7 +45,8 @@ export function gridOf(layer: CheckedLayer, given: Partial<Grid> = {}): Grid {
   const candidates = [...(given.candidates ?? counts), ...(layer.estimator.kind === "dense" ? [] : [layer.candidates])];
   return {
     bits: given.bits ?? [2, 3, 4, 5, 6, 8],
-    group: given.group ?? [32, 64, 128],
+    // Of a row that is narrower, a group is padding.
+    group: given.group ?? ([32, 64, 128] as const).filter((group) => group <= Math.max(32, inputs)),
     rank: rank.filter((each) => each <= Math.min(inputs, layer.rows)),
     rankBits: given.rankBits ?? [4, 8],
     basis: given.basis ?? ["weights", "activations"],

@@ -54,6 +54,8 @@ export interface LayerCalibration {
   readonly tokens: TokenCounts;
   /** Weight bytes that the dense layer reads per launch. */
   readonly denseBytes: number;
+  /** Of one launch of the dense layer, where times were asked for. */
+  readonly denseMilliseconds?: number;
   /** Cheapest first. */
   readonly settings: readonly SettingResult[];
   /** Estimators of the grid that were not measured, and why. */
@@ -93,7 +95,7 @@ export interface SettingResult extends Setting {
   readonly bound: number;
   /** Whether no cheaper setting has as high a measure on the calibration part. */
   readonly front: boolean;
-  /** Milliseconds of a launch on the device that was asked for, the median of several. */
+  /** Of one launch on the device that was asked for, with its tokens going in and its results coming out; the median. */
   readonly milliseconds?: number;
 }
 

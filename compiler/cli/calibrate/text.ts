@@ -21,22 +21,25 @@ export function formatCalibration({ model, engine, seconds, peakBytes, target, l
 }
 
 function formatLayer(layer: LayerCalibration, target: Target): string {
-  const { tokens, settings, denseBytes, current, proposal, best } = layer;
+  const { tokens, settings, denseBytes, current, proposal, best, denseMilliseconds } = layer;
   const same = tokens.recorded - tokens.distinct;
   const counts = `${tokens.calibration} tokens to choose by, ${tokens.heldOut} held out${same > 0 ? `, ${same} equal ones left out` : ""}`;
   const shown = settings.flatMap((setting, i) => {
     const isBest = i === best && proposal === undefined;
     const mark = i === proposal ? ">" : i === current ? "=" : isBest ? "*" : " ";
-    return mark !== " " || isShown(settings, i, target) ? [row(mark, setting, target)] : [];
+    return mark !== " " || setting.milliseconds !== undefined || isShown(settings, i, target)
+      ? [row(mark, setting, target)]
+      : [];
   });
   const titles = ["estimator", "k′", "select", "per launch", "fewer", target.measure, "held out", "surely", "agree"];
-  const last = layer.kind === "softmax" ? "KL" : "error";
-  const table = columns([["", ...titles, last], ...shown]);
+  const last = [layer.kind === "softmax" ? "KL" : "error", ...(denseMilliseconds === undefined ? [] : ["ms"])];
+  const table = columns([["", ...titles, ...last], ...shown]);
   const marks = [
     proposal === undefined ? "* the best that can be reached" : "> proposed",
     ...(current === undefined ? ["the spec's own setting is dense"] : ["= what the spec says"]),
   ].join(", ");
-  const title = `layer ${layer.layer}: ${settings.length} settings, dense reads ${formatBytes(denseBytes)}; ${counts}`;
+  const time = denseMilliseconds === undefined ? "" : ` in ${denseMilliseconds.toPrecision(3)} ms`;
+  const title = `layer ${layer.layer}: ${settings.length} settings, dense reads ${formatBytes(denseBytes)}${time}; ${counts}`;
   return [title, table, `  ${marks}`, ...firing(layer)].join("\n");
 }
 
@@ -50,7 +53,7 @@ function isShown(settings: readonly SettingResult[], at: number, target: Target)
 }
 
 function row(mark: string, setting: SettingResult, target: Target): string[] {
-  const { calibration, heldOut, reads, bound } = setting;
+  const { calibration, heldOut, reads, bound, milliseconds } = setting;
   const { estimator, candidates, select } = writtenValues(setting);
   const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
   const { divergence, error } = heldOut;
@@ -65,6 +68,7 @@ function row(mark: string, setting: SettingResult, target: Target): string[] {
     ],
     ...[measured(target, calibration), measured(target, heldOut), bound, heldOut.agreement].map(percent),
     (divergence ?? error)?.mean.toPrecision(2) ?? "",
+    ...(milliseconds === undefined ? [] : [milliseconds.toPrecision(3)]),
   ];
 }
 
@@ -74,7 +78,7 @@ function plain(text: string): string {
 }
 
 function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((cells) => cells[i]!.length)));
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((cells) => (cells[i] ?? "").length)));
   return rows
     .map((cells) => {
       const line = cells.map((cell, i) => (i === 1 || i === 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));

@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { CommandModule } from "yargs";
+import type { RunDevice } from "../../../runtime/node/open-layers.ts";
 import type { SpecEdit } from "../../calibrate/edit.ts";
 import type { Calibration, Setting } from "../../calibrate/result.ts";
+import type { CheckedModel } from "../../model.ts";
 import type { GridArguments } from "../calibrate/options.ts";
 import { showProgress } from "../progress.ts";
 import { EXIT, formatDiagnostic } from "../report.ts";
@@ -19,6 +21,7 @@ interface Arguments extends GlobalArguments, GridArguments {
   readonly layer: readonly string[] | undefined;
   readonly seed: number;
   readonly tokens: number;
+  readonly time: RunDevice | undefined;
   readonly write: boolean;
   readonly "dry-run": boolean;
   readonly fresh: boolean;
@@ -58,6 +61,10 @@ export const calibrateCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("basis", { describe: "Bases to try of lowRank(): weights, activations", type: "string", array: true })
       .option("candidates", { describe: "Numbers of candidates to try", type: "number", array: true })
       .option("select", { describe: "Recalls to try of twoStage(); 1 is exact()", type: "number", array: true })
+      .option("time", {
+        describe: "Also time the settings that come into question on a device",
+        choices: ["auto", "cuda", "webgpu", "software"] as const,
+      })
       .option("write", { describe: "Write the proposed values into the spec", type: "boolean", default: false })
       .option("dry-run", { describe: "Write nothing into the spec, and do not ask", type: "boolean", default: false })
       .option("fresh", { describe: "Measure again what an earlier run has measured", type: "boolean", default: false })
@@ -83,7 +90,7 @@ async function calibrateSpec(args: Arguments) {
   const model = check(spec);
   const progress = showProgress(`calibrating ${model.name}`, args.json);
   const stop = onInterrupt(args.json);
-  const result = await calibrate(model, {
+  const found = await calibrate(model, {
     ...{ weights: args.weights, activations: args.activations, target, grid },
     ...{ seed: args.seed, tokens: args.tokens, fresh: args.fresh, product: await requestProduct() },
     ...(args.layer && { layers: args.layer }),
@@ -93,6 +100,7 @@ async function calibrateSpec(args: Arguments) {
     progress.stop();
     stop();
   });
+  const result = args.time === undefined ? found : await timed(model, found, args, args.time);
   if (args.out !== undefined) await writeResult(args.out, result);
   const changes = await edit.editSpec(spec, model, proposalsOf(result), (path) => readFileSync(path, "utf8"));
   const problems = [...result.problems, ...changes.problems];
@@ -119,6 +127,20 @@ async function calibrateSpec(args: Arguments) {
     ].join("\n\n"),
     exitCode: problems.length === 0 ? EXIT.ok : EXIT.problem,
   };
+}
+
+async function timed(
+  model: CheckedModel,
+  found: Calibration,
+  args: Arguments,
+  device: RunDevice,
+): Promise<Calibration> {
+  const [{ timeCalibration }, { TARGETS }] = await Promise.all([
+    import("../../calibrate/time.ts"),
+    import("../module.ts"),
+  ]);
+  const { weights, activations } = args;
+  return timeCalibration(model, found, { device, targets: TARGETS[device], weights, activations });
 }
 
 function proposalsOf({ layers }: Calibration): Map<string, Setting> {

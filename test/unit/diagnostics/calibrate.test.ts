@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Calibration } from "../../../compiler/calibrate/result.ts";
 import { parseGrid, parseTarget } from "../../../compiler/cli/calibrate/options.ts";
 import { calibrateCommand } from "../../../compiler/cli/commands/calibrate.ts";
 import { evaluateCommand } from "../../../compiler/cli/commands/evaluate.ts";
@@ -104,6 +105,14 @@ test("the cheapest setting that reaches the target is shown as a diff, and writt
   expect(settings.findIndex(reaches)).toBe(proposal);
   const costs = settings.map(({ cost }: { cost: number }) => cost);
   expect(costs).toEqual([...costs].sort((a, b) => a - b));
+});
+
+test("times are measured of the proposal, of what the spec says, and of the dense layer", async () => {
+  const { layers } = (await calibrated({ time: "reference" })) as unknown as Calibration;
+  const [{ settings, proposal, current, denseMilliseconds }] = layers as [Calibration["layers"][number]];
+  expect(denseMilliseconds).toBeGreaterThan(0);
+  for (const place of [proposal, current]) expect(settings[place!]!.milliseconds).toBeGreaterThan(0);
+  expect(settings.filter(({ milliseconds }) => milliseconds !== undefined).length).toBeLessThanOrEqual(6);
 });
 
 test("equal runs give equal results, also after an interruption, which is not measured again", async () => {
@@ -206,6 +215,15 @@ describe("HIRE-CAL-005: values that are not written in the layer's call are prin
       "options",
     ],
     [
+      "a value that another layer takes over",
+      `import { defineModel, quantized, softmax } from "hirec";
+const head = softmax({ inputs: ${INPUTS}, rows: ${ROWS}, dtype: "f32", weight: "w", estimator: quantized({ bits: 8 }), k: 8 });
+export default defineModel("small", { head, tail: softmax({ ...head.options, weight: "v" }) });
+`,
+      'the edited spec says something else of "tail" than what was meant',
+      undefined,
+    ],
+    [
       "a helper that writes another layer too",
       `import { defineModel, quantized, softmax } from "hirec";
 const head = () => softmax({ inputs: ${INPUTS}, rows: ${ROWS}, dtype: "f32", weight: "w", estimator: quantized({ bits: 8 }), k: 8, candidates: 64 });
@@ -224,6 +242,7 @@ export default defineModel("small", { head: head(), tail: head() });
     expect(problem!.fix).toMatch(
       /^Write them yourself: estimator: quantized\(\{ bits: 4.* \}\), candidates: \d+, select: \w+\(/,
     );
+    if (place === undefined) return;
     const { line, column } = problem!.span!;
     expect(text.split("\n")[line - 1]!.slice(column - 1)).toMatch(
       new RegExp(`^${place.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`),
