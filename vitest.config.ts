@@ -22,8 +22,8 @@ export default defineConfig({
   test: {
     // vitest would leave a core free, which on two cores is half of them.
     maxWorkers: "100%",
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       { extends: true, test: { name: "hirec", include: ["test/**/*.test.ts"] } },
       // The cases once more, on another driver with another subgroup size.

@@ -14,6 +14,7 @@ import { fitTuning } from "./tuning/fit.ts";
 
 export { type Diagnostic, HireError, type SourceSpan } from "../runtime/errors.ts";
 export type { Target } from "../runtime/plan.ts";
+export type * from "./calibrate/result.ts";
 export type { CompiledModel } from "./emit.ts";
 export type { OutputTarget } from "./profiles.ts";
 export { expectedRecall } from "./recall.ts";

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import type { Model } from "../dsl/index.ts";
 import { HireError, reasonOf } from "../runtime/errors.ts";
 import type { FunctionSyntax } from "./load/functions.ts";
-import { runSpec } from "./load/run-spec.ts";
+import { type FileTexts, runSpec } from "./load/run-spec.ts";
 import { type CallSite, defaultExportSpan } from "./load/spec-text.ts";
 
 /** A model as its spec exports it, unchecked, with the places of its parts. */
@@ -22,13 +22,14 @@ export interface LoadedSpec {
 
 /**
  * @param onInput called with the absolute path of the spec and of each file that it imports, before it is read.
+ * @param texts what files are taken to hold instead, by absolute path.
  * @throws HireError HIRE-SPEC-001 to -005, -007 and -018, see docs/diagnostics.
  */
-export async function load(specPath: string, onInput?: (path: string) => void): Promise<LoadedSpec> {
+export async function load(specPath: string, onInput?: (path: string) => void, texts?: FileTexts): Promise<LoadedSpec> {
   const path = resolve(specPath);
   onInput?.(path);
   await requireFile(path, specPath);
-  const { value, sites, functions, files } = await runSpec(path, onInput);
+  const { value, sites, functions, files } = await runSpec(path, onInput, texts);
   if (isModel(value)) return { path, model: value, sites, functions, files };
   const exported = defaultExportSpan(path, await readFile(path, "utf8"));
   throw new HireError({

@@ -11,7 +11,7 @@ export interface SourceSpan {
 export interface Diagnostic {
   /** Absent for an error. A warning is about something that was left out, and the work was done without it. */
   readonly severity?: "warning";
-  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…`, `HIRE-RUN-…` or `HIRE-CLI-…`. */
+  /** `HIRE-SPEC-…`, `HIRE-PLAN-…`, `HIRE-PACK-…`, `HIRE-RUN-…`, `HIRE-CAL-…` or `HIRE-CLI-…`. */
   readonly code: string;
   /** What is wrong, as one sentence without a full stop. */
   readonly message: string;

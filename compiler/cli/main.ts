@@ -4,12 +4,15 @@
 import { readFileSync } from "node:fs";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { calibrateCommand } from "./commands/calibrate.ts";
 import { checkCommand } from "./commands/check.ts";
 import { compileCommand } from "./commands/compile.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { initCommand } from "./commands/init.ts";
 import { packCommand } from "./commands/pack.ts";
+import { recordScriptCommand } from "./commands/record-script.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { tuneCommand } from "./commands/tune.ts";
 import { EXIT } from "./report.ts";
@@ -28,9 +31,12 @@ const parser = yargs(hideBin(process.argv))
   .command(compileCommand)
   .command(checkCommand)
   .command(explainCommand)
+  .command(calibrateCommand)
   .command(packCommand)
   .command(runModuleCommand)
   .command(tuneCommand)
+  .command(evaluateCommand)
+  .command(recordScriptCommand)
   .command(doctorCommand)
   .demandCommand(1, "Name a command.")
   .strict()

@@ -4,7 +4,17 @@ import { stat } from "node:fs/promises";
 import type { CompiledCuda } from "../../runtime/cuda/model.ts";
 import type { Diagnostic } from "../../runtime/errors.ts";
 import { readCompiledFolder } from "../../runtime/node/compiled-folder.ts";
+import type { RunDevice } from "../../runtime/node/open-layers.ts";
 import type { Target } from "../../runtime/plan.ts";
+
+/** What a spec is compiled to in memory, by the device that it is to run on. */
+export const TARGETS: Readonly<Record<RunDevice, readonly Target[]>> = {
+  auto: ["wgsl", "cuda"],
+  cuda: ["cuda"],
+  webgpu: ["wgsl"],
+  software: ["wgsl"],
+  reference: ["wgsl"],
+};
 
 /**
  * @param targets what a spec is compiled to; a folder has what it has.

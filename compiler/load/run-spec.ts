@@ -31,10 +31,15 @@ function isOfUser(path: string): boolean {
 /**
  * @param path absolute path of the spec.
  * @param onInput called with each file of the user's before it is read.
+ * @param texts what files are taken to hold instead.
  * @throws HireError HIRE-SPEC-002 syntax, -004 the spec threw, -007 a property given twice, -018 an import of something that
  * is not there.
  */
-export async function runSpec(path: string, onInput: (path: string) => void = () => {}): Promise<RunSpec> {
+export async function runSpec(
+  path: string,
+  onInput: (path: string) => void = () => {},
+  texts: FileTexts = new Map(),
+): Promise<RunSpec> {
   const sites: CallSite[] = [];
   const functions: FunctionSyntax[] = [];
   const problems: Diagnostic[] = [];
@@ -43,11 +48,14 @@ export async function runSpec(path: string, onInput: (path: string) => void = ()
     files.push(file);
     onInput(file);
   };
-  const { code, map } = await bundle(path, numberingPlugin({ sites, functions, problems }, collect), problems);
+  const { code, map } = await bundle(path, numberingPlugin({ sites, functions, problems }, collect, texts), problems);
   if (problems.length > 0) throw new HireError(problems);
   const value = await importBundle(path, code, map);
   return { value, sites, functions, files };
 }
+
+/** Texts by absolute path. */
+export type FileTexts = ReadonlyMap<string, string>;
 
 /** What is found in the texts of all files together. */
 interface Numbered {
@@ -56,7 +64,11 @@ interface Numbered {
   readonly problems: Diagnostic[];
 }
 
-function numberingPlugin({ sites, functions, problems }: Numbered, onInput: (file: string) => void): Plugin {
+function numberingPlugin(
+  { sites, functions, problems }: Numbered,
+  onInput: (file: string) => void,
+  texts: FileTexts,
+): Plugin {
   return {
     name: "hirec-spec",
     setup(bundler) {
@@ -69,7 +81,7 @@ function numberingPlugin({ sites, functions, problems }: Numbered, onInput: (fil
       });
       bundler.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
         if (!isOfUser(path)) return undefined;
-        const text = await readFile(path, "utf8");
+        const text = texts.get(path) ?? (await readFile(path, "utf8"));
         const numbered = numberSpec(path, text, { site: sites.length, function: functions.length });
         sites.push(...numbered.sites);
         functions.push(...numbered.functions);

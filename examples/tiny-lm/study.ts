@@ -1,12 +1,27 @@
 // The whole of tiny-lm through compiled layers: perplexity on held-out text, recall of every layer, and bytes per token,
-// for several settings. Usage: npm run study [-- POSITIONS]; the numbers of docs/tiny-lm.md are this program's.
+// for several settings. Usage: npm run study [-- POSITIONS [RESULT]]; the numbers of docs/tiny-lm.md are this program's. With a
+// result of `hirec calibrate --out`, for what it proposes instead.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { defineModel, dense, type Estimator, ffn, type Layer, lowRank, type Model, quantized, softmax } from "hirec";
-import { compileModel } from "hirec/compiler";
+import {
+  defineModel,
+  dense,
+  type Estimator,
+  exact,
+  ffn,
+  type Layer,
+  lowRank,
+  type Model,
+  quantized,
+  type Selector,
+  softmax,
+  statistical,
+  twoStage,
+} from "hirec";
+import { type Calibration, compileModel } from "hirec/compiler";
 import {
   createReferenceSoftmax,
   type GpuModel,
@@ -28,6 +43,14 @@ interface Setting {
   readonly mlp: Estimator;
   /** Groups of a feed-forward that are computed exactly; its k is 16. */
   readonly candidates: number;
+  /** What a calibration proposes, by layer. */
+  readonly proposed?: ReadonlyMap<string, Proposed>;
+}
+
+interface Proposed {
+  readonly estimator: Estimator;
+  readonly candidates: number;
+  readonly select: Selector;
 }
 
 function settings(): Setting[] {
@@ -53,9 +76,27 @@ function settings(): Setting[] {
   ];
 }
 
+/** The proposals of a result of `hirec calibrate`. */
+async function calibrated(file: string): Promise<Setting[]> {
+  const { layers } = JSON.parse(await readFile(file, "utf8")) as Calibration;
+  const builders = { quantized, lowRank, twoStage, exact, statistical } as Record<string, (options: object) => unknown>;
+  const built = <Value>({ kind, ...options }: { readonly kind: string }) => builders[kind]!(options) as Value;
+  const proposed = new Map<string, Proposed>();
+  for (const { layer, settings, proposal } of layers) {
+    if (proposal === undefined) continue;
+    const { estimator, candidates, select } = settings[proposal]!;
+    proposed.set(layer, { estimator: built(estimator), candidates, select: built(select) });
+  }
+  return [{ name: "calibrated", head: dense(), mlp: dense(), candidates: 16, proposed }];
+}
+
 /** The spec with other estimators, and a head that says how likely its rows are. */
-function modelOf({ head, mlp, candidates }: Setting): Model {
-  const changed = (layer: Layer): Layer => {
+function modelOf({ head, mlp, candidates, proposed }: Setting): Model {
+  const changed = (name: string, layer: Layer): Layer => {
+    const own = proposed?.get(name);
+    if (own && layer.kind === "softmax")
+      return softmax({ ...layer.options, ...own, logSumExp: true, tail: "estimate" });
+    if (own && layer.kind === "ffn") return ffn({ ...layer.options, ...own });
     if (layer.kind === "softmax") {
       const { candidates: _, select: __, ...options } = layer.options;
       return softmax({
@@ -69,12 +110,13 @@ function modelOf({ head, mlp, candidates }: Setting): Model {
     const { candidates: _, ...options } = layer.options;
     return ffn({ ...options, estimator: mlp, ...(mlp.kind !== "dense" && { candidates }) });
   };
-  const layers = Object.entries(tinyLm.options.layers).map(([name, layer]) => [name, changed(layer)]);
+  const layers = Object.entries(tinyLm.options.layers).map(([name, layer]) => [name, changed(name, layer)]);
   return defineModel("tiny-lm", Object.fromEntries(layers));
 }
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const positions = Number(process.argv[2] ?? 512);
+const result = process.argv[3];
 const temporary = await mkdtemp(join(tmpdir(), "hirec-study-"));
 try {
   await study();
@@ -86,8 +128,8 @@ process.exit();
 
 async function study(): Promise<void> {
   const weights = await loadWeights(folder);
-  const exact = await loadDecoder(folder);
-  const held = await heldOut(folder, positions, exact);
+  const decoder = await loadDecoder(folder);
+  const held = await heldOut(folder, positions, decoder);
   const activations = join(temporary, "activations.safetensors");
   // Of other windows than those that are measured.
   await recordActivations(folder, 512, activations, 1);
@@ -99,7 +141,7 @@ async function study(): Promise<void> {
       .join(""),
   );
   const rowOf = (x: Float32Array, i: number) =>
-    x.subarray(i * exact.embedding.inputs, (i + 1) * exact.embedding.inputs);
+    x.subarray(i * decoder.embedding.inputs, (i + 1) * decoder.embedding.inputs);
   let loss = 0;
   held.next.forEach((token, i) => {
     loss -= exactLogProbability(weights, rowOf(held.inputs, i), token);
@@ -107,7 +149,7 @@ async function study(): Promise<void> {
   const exactLoss = loss / positions;
   console.log(`${"exact".padEnd(26)}${Math.exp(exactLoss).toFixed(3).padStart(10)}`);
 
-  for (const setting of settings()) {
+  for (const setting of result === undefined ? settings() : await calibrated(result)) {
     const { plan, files } = compileModel(modelOf(setting));
     const path = join(temporary, `${setting.name.replaceAll(/\W/g, "-")}.pack`);
     await packModel(plan, [join(folder, "model.safetensors")], path, { activations: [activations] });
@@ -115,16 +157,16 @@ async function study(): Promise<void> {
     const model = await loadModel(device.device, { plan, sources: Object.fromEntries(files) }, pack.weights);
     const { head } = plan.layers;
     const reference = await createReferenceSoftmax("head", head as SoftmaxPlan, pack.weights);
-    const result = await measure(model, reference, held, weights);
+    const measured = await measure(model, reference, held, weights);
     model.destroy();
     await pack.close();
     const read = Object.values(plan.layers).reduce((sum, { bytes }) => sum + bytes.score + bytes.rescore, 0);
     const all = Object.values(plan.layers).reduce((sum, { bytes }) => sum + bytes.dense, 0);
     const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
     const columns = [
-      Math.exp(result.loss).toFixed(3),
-      `${(100 * (Math.exp(result.loss - exactLoss) - 1)).toFixed(2)} %`,
-      ...["head", "mlp0", "mlp1", "mlp2"].map((layer) => percent(result.recall[layer]!)),
+      Math.exp(measured.loss).toFixed(3),
+      `${(100 * (Math.exp(measured.loss - exactLoss) - 1)).toFixed(2)} %`,
+      ...["head", "mlp0", "mlp1", "mlp2"].map((layer) => percent(measured.recall[layer]!)),
       (read / 1000).toFixed(0),
       `${(all / read).toFixed(2)}×`,
     ];

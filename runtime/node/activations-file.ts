@@ -43,3 +43,24 @@ export async function readActivations(
   if (broken >= 0) throw refuse(`holds ${x[broken]} in token ${Math.floor(broken / inputs)}`);
   return x;
 }
+
+/** @returns the layers whose inputs were recorded. @throws HireError HIRE-CAL-001. */
+export function recordedLayers(
+  layers: readonly string[],
+  files: readonly SafetensorsFile[],
+  wereNamed: boolean,
+): readonly string[] {
+  const isRecorded = (layer: string) => files.some(({ tensors }) => tensors.has(`${layer}.input`));
+  const recorded = layers.filter(isRecorded);
+  if (recorded.length > 0 && !wereNamed) return recorded;
+  const where = files.map(({ path }) => path).join(", ");
+  const problems = layers
+    .filter((layer) => !isRecorded(layer))
+    .map((layer) => ({
+      code: "HIRE-CAL-001",
+      message: `${where} holds no recorded inputs of layer "${layer}"`,
+      fix: `Record them as tensor "${layer}.input" F32 [tokens, inputs]; hirec record-script writes a script that does`,
+    }));
+  if (problems.length > 0) throw new HireError(problems);
+  return recorded;
+}

@@ -103,20 +103,22 @@ function packSources(
 }
 
 /** A tensor that a layer is packed from, and the file that holds it. */
-interface FoundTensor {
+export interface FoundTensor {
   readonly role: WeightTensor["role"];
   readonly file: SafetensorsFile;
   readonly tensor: TensorInfo;
 }
 
-async function readAll(found: readonly FoundTensor[]): Promise<Partial<Record<WeightTensor["role"], Uint8Array>>> {
+export async function readAll(
+  found: readonly FoundTensor[],
+): Promise<Partial<Record<WeightTensor["role"], Uint8Array>>> {
   const bytes: Partial<Record<WeightTensor["role"], Uint8Array>> = {};
   for (const { role, file, tensor } of found) bytes[role] = await file.read(tensor);
   return bytes;
 }
 
 /** @throws HireError with what is wrong for every layer, so that one attempt shows it all. */
-function findWeights(plan: Plan, files: readonly SafetensorsFile[]) {
+export function findWeights(plan: Pick<Plan, "layers">, files: readonly SafetensorsFile[]) {
   const problems: Diagnostic[] = [];
   const layers: { readonly name: string; readonly layer: LayerPlan; readonly found: FoundTensor[] }[] = [];
   for (const [name, layer] of Object.entries(plan.layers)) {

@@ -88,7 +88,7 @@ function emptyLike(values: ResultArray | Float64Array, length: number): ResultAr
   return values instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
 }
 
-async function runInParts(
+export async function runInParts(
   layer: RunnableLayer,
   { inputs, batch }: LayerPlan,
   { x, mask, uniforms }: LayerInputs,

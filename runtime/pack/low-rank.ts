@@ -18,8 +18,15 @@ const RIDGE = 1e-3;
  * with it they span those of `W · C^(1/2)`, mapped back: then the mean square of the scores' error is least.
  */
 export function bestBasis(weights: WeightMatrix, rank: number, moments?: Matrix): Matrix {
-  const gram = gramOf(weights);
-  if (!moments) return firstRows(eigenvectors(gram).vectors, rank);
+  return basesOf(gramOf(weights), moments)(rank);
+}
+
+/** Best bases of any rank, by one decomposition. @param gram of the weights, see `gramOf`. */
+export function basesOf(gram: Matrix, moments?: Matrix): (rank: number) => Matrix {
+  if (!moments) {
+    const { vectors } = eigenvectors(gram);
+    return (rank) => firstRows(vectors, rank);
+  }
   const { values, vectors } = eigenvectors(moments);
   const power = (exponent: number) => {
     const scaled = vectors.clone();
@@ -28,9 +35,13 @@ export function bestBasis(weights: WeightMatrix, rank: number, moments?: Matrix)
   };
   const root = power(0.5);
   const whitened = root.mmul(gram).mmul(root);
-  const directions = firstRows(eigenvectors(symmetric(whitened)).vectors, rank).mmul(power(-0.5));
-  const { orthogonalMatrix } = new QrDecomposition(directions.transpose());
-  return withSigns(orthogonalMatrix.transpose());
+  const principal = eigenvectors(symmetric(whitened)).vectors;
+  const inverse = power(-0.5);
+  return (rank) => {
+    const directions = firstRows(principal, rank).mmul(inverse);
+    const { orthogonalMatrix } = new QrDecomposition(directions.transpose());
+    return withSigns(orthogonalMatrix.transpose());
+  };
 }
 
 /** Mean products of inputs, f64 `[inputs, inputs]`. @param x `[tokens, inputs]`. */
@@ -55,7 +66,7 @@ export function factorizer(basis: Matrix, moments?: Matrix): Matrix {
 }
 
 /** Sums of the products of the columns of the weights. Rows with NaN or infinity are left out. */
-function gramOf(weights: WeightMatrix): Matrix {
+export function gramOf(weights: WeightMatrix): Matrix {
   const { rows, inputs } = weights;
   const read = rowReader(weights);
   const row = new Float32Array(inputs);

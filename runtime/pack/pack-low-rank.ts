@@ -20,9 +20,7 @@ export function packBasis(
   if (estimator.kind !== "lowRank") throw new Error("only a low-rank estimator has a basis");
   const { rank, bits } = estimator;
   const moments = estimator.basis === "activations" ? secondMoments(activations!, inputs) : undefined;
-  const best = bestBasis(weights, rank, moments);
-  const stride = tensors.find(({ role }) => role === "basis")!.shape[1]!;
-  const stored = bits === 16 ? storeHalves(best, stride, data) : storeCodes(best, stride, data);
+  const stored = storeBasis({ estimator, tensors }, bestBasis(weights, rank, moments), data);
   const multiplier = factorizer(stored, moments);
 
   const dtype = bits === 16 ? "bf16" : "f32";
@@ -42,7 +40,17 @@ export function packBasis(
   return { rows: weights.rows, inputs: rank, dtype, bytes: new Uint8Array(bytes.buffer) };
 }
 
-/** @returns the basis as it is stored. */
+/** Writes a basis. @returns it as it is stored. */
+export function storeBasis(
+  { estimator, tensors }: Pick<ScoredPlan, "estimator" | "tensors">,
+  basis: Matrix,
+  data: ReadonlyMap<TensorPlan["role"], Uint8Array>,
+): Matrix {
+  const stride = tensors.find(({ role }) => role === "basis")!.shape[1]!;
+  const isHalf = estimator.kind === "lowRank" && estimator.bits === 16;
+  return isHalf ? storeHalves(basis, stride, data) : storeCodes(basis, stride, data);
+}
+
 function storeCodes(basis: Matrix, stride: number, data: ReadonlyMap<TensorPlan["role"], Uint8Array>): Matrix {
   const codes = data.get("basis")!;
   const scales = new DataView(data.get("basis_scales")!.buffer);

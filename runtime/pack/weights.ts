@@ -24,6 +24,28 @@ export function rowReader({ inputs, dtype, bytes }: WeightMatrix): (row: number,
   };
 }
 
+/** A function that writes rows `first` to `first + count - 1`, `[count, inputs]`, into `into`. */
+export function blockReader(matrix: WeightMatrix): (first: number, count: number, into: Float32Array) => void {
+  const { inputs, dtype, bytes } = matrix;
+  const rowBytes = inputs * WEIGHT_BYTES[dtype];
+  // A copy: the bytes of a tensor may begin anywhere in their file.
+  const copied = (first: number, count: number) =>
+    new Uint8Array(bytes.subarray(first * rowBytes, (first + count) * rowBytes)).buffer;
+  if (dtype === "f32") return (first, count, into) => into.set(new Float32Array(copied(first, count)));
+  if (dtype === "f16") {
+    const values = Float32Array.from({ length: 65536 }, (_, bits) => f16ToF32(bits));
+    return (first, count, into) => {
+      const halves = new Uint16Array(copied(first, count));
+      for (let i = 0; i < halves.length; i++) into[i] = values[halves[i]!]!;
+    };
+  }
+  return (first, count, into) => {
+    const words = new Uint32Array(into.buffer, into.byteOffset, count * inputs);
+    const halves = new Uint16Array(copied(first, count));
+    for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
+  };
+}
+
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
 

@@ -42,7 +42,7 @@ export function estimateRows(plan: ScoredPlan, data: ReadonlyMap<string, DataVie
 }
 
 /** A function from a token to its numbers on the basis. */
-function projector({ estimator, inputs }: ScoredPlan, data: ReadonlyMap<string, DataView>) {
+export function projector({ estimator, inputs }: ScoredPlan, data: ReadonlyMap<string, DataView>) {
   if (estimator.kind !== "lowRank") throw new Error("only a low-rank layer has a basis");
   const { rank, bits, activations } = estimator;
   const basis = data.get("basis")!;
@@ -68,7 +68,7 @@ function projector({ estimator, inputs }: ScoredPlan, data: ReadonlyMap<string, 
 }
 
 /** What the codes of a token count, as f32 has it; what is too small for it counts nothing. */
-function tokenScale(x: Float32Array | Float64Array): number {
+export function tokenScale(x: Float32Array | Float64Array): number {
   let largest = 0;
   for (const value of x) largest = Math.max(largest, Math.abs(value));
   const scale = Math.fround(largest * Math.fround(1 / 127));
@@ -170,7 +170,7 @@ function addPlane(plane: DataView, width: number, step: number, shift: number, c
 }
 
 /** round(127 x / largest |x|), halves away from 0; all NaN when the token holds NaN or infinity. */
-function quantizeToken(x: Float32Array | Float64Array): Float64Array {
+export function quantizeToken(x: Float32Array | Float64Array): Float64Array {
   let largest = 0;
   for (const value of x) {
     if (!Number.isFinite(value)) return new Float64Array(x.length).fill(Number.NaN);

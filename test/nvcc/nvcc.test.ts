@@ -11,7 +11,7 @@ import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { usesTensorCores } from "../../compiler/tensor-cores.ts";
 import { defineModel, ffn, type Model, softmax } from "../../dsl/index.ts";
-import type { KernelPlan, Plan } from "../../runtime/plan.ts";
+import { type KernelPlan, kernelsOf, type Plan } from "../../runtime/plan.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
 import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
@@ -81,12 +81,12 @@ async function committedKernels(architecture: string): Promise<Map<string, Kerne
   const plans = await Promise.all(
     models.map(async (model) => [model, JSON.parse(await readFile(join(generated, model, "plan.json"), "utf8"))]),
   );
+  const profile = PROFILES.cuda.find((each) => each.architecture === architecture)!;
   return new Map(
-    (plans as [string, Plan][]).flatMap(([model, { programs }]) =>
-      programs
-        .filter((program) => program.target === "cuda" && program.architecture === architecture)
-        .flatMap(({ layers }) => Object.values(layers).flatMap(({ kernels }) => kernels))
-        .map((kernel) => [join(model, kernel.file), kernel] as const),
+    (plans as [string, Plan][]).flatMap(([model, plan]) =>
+      kernelsOf(plan)
+        .filter((each) => each.profile === profile.name)
+        .map(({ kernel }) => [join(model, kernel.file), kernel] as const),
     ),
   );
 }

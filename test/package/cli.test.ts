@@ -259,8 +259,57 @@ describe("hirec pack and hirec run", () => {
   });
 });
 
+describe("hirec calibrate, evaluate and record-script", () => {
+  beforeAll(async () => {
+    // A token is a row of the weights with some of another.
+    const rows = floats(200 * 32, (at) => Math.sin(at * at));
+    const tokens = floats(200 * 32, (at) => Math.sin(at * at) + Math.sin((at + 160) ** 2) / 4);
+    const store = (name: string, tensor: string, bytes: Uint8Array) =>
+      writeSafetensors(
+        join(folder, name),
+        [{ name: tensor, dtype: "F32", shape: [200, 32], bytes: () => bytes }],
+        {},
+        "HIRE-RUN-009",
+      );
+    await store("rows.safetensors", "w", rows);
+    await store("tokens.safetensors", "head.input", tokens);
+    await writeFile(join(folder, "calibrated.hire.ts"), spec());
+  });
+
+  it("shows what it proposes, writes it, and finds it good on a device", async () => {
+    const files = ["--weights", "rows.safetensors", "--activations", "tokens.safetensors"];
+    const shown = await hirec("calibrate", "calibrated.hire.ts", ...files, "--target", "recall=0.9", "--fresh");
+    expect(shown).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ {2}> {2}quantized\(bits: \d\) .* %/m) });
+    expect(shown.stdout).toMatch(/^-.*bits: 8.*\n\+.*bits: \d/m);
+    expect(shown.stdout).toContain("not written; --write does");
+    const written = await hirec("calibrate", "calibrated.hire.ts", ...files, "--target", "recall=0.9", "--write");
+    expect(written).toMatchObject({ code: 0, stdout: expect.stringContaining("next: hirec pack") });
+    const again = await hirec("calibrate", "calibrated.hire.ts", ...files, "--target", "recall=0.9", "--json");
+    expect(JSON.parse(again.stdout)).toMatchObject({ command: "calibrate", ok: true, diff: "", written: false });
+    await hirec("pack", "calibrated.hire.ts", ...files, "--out", "calibrated.pack");
+    const evaluated = await hirec(
+      ...["evaluate", "calibrated.hire.ts", "--weights", "calibrated.pack", "--exact", "rows.safetensors"],
+      ...["--activations", "tokens.safetensors", "--device", "software", "--recall", "0.9"],
+    );
+    expect(evaluated).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ {2}recall {2,}9\d\.\d\d %/m) });
+    expect(evaluated.stdout).not.toContain("warning");
+  });
+
+  it("refuse what cannot be, with its code", async () => {
+    const few = ["--weights", "rows.safetensors", "--activations", "x.safetensors"];
+    const calibrated = await hirec("calibrate", "small.hire.ts", ...few);
+    expect(calibrated).toMatchObject({ code: 1, stderr: expect.stringContaining("HIRE-CAL-002") });
+    const script = await hirec("record-script", "small.hire.ts");
+    expect(script).toMatchObject({ code: 1, stderr: expect.stringContaining("HIRE-CAL-008") });
+    await writeFile(join(folder, "module.hire.ts"), spec({ weight: '"lm_head.weight"' }));
+    const written = await hirec("record-script", "module.hire.ts", "--out", "record.py");
+    expect(written).toMatchObject({ code: 0, stdout: expect.stringContaining("record.py records head") });
+    expect(await readFile(join(folder, "record.py"), "utf8")).toContain('"head": ("lm_head", 32)');
+  });
+});
+
 describe("the command line", () => {
-  it.each(["init", "compile", "check", "explain", "pack", "run", "doctor"])(
+  it.each("init compile check explain pack calibrate evaluate record-script run doctor".split(" "))(
     "%s has help with an example",
     async (command) => {
       const { code, stdout } = await hirec(command, "--help");

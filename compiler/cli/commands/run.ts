@@ -2,8 +2,7 @@
 
 import type { CommandModule } from "yargs";
 import type { RunOptions, RunSummary } from "../../../runtime/node/run-file.ts";
-import type { Target } from "../../../runtime/plan.ts";
-import { openModule } from "../module.ts";
+import { openModule, TARGETS } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { type GlobalArguments, runCommand } from "../run-command.ts";
 
@@ -82,15 +81,6 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}${over ?? ""}`,
       };
     }),
-};
-
-/** What a spec is compiled to in memory. */
-const TARGETS: Readonly<Record<RunOptions["device"], readonly Target[]>> = {
-  auto: ["wgsl", "cuda"],
-  cuda: ["cuda"],
-  webgpu: ["wgsl"],
-  software: ["wgsl"],
-  reference: ["wgsl"],
 };
 
 function describeLayer({ layer, tokens, certified }: RunSummary["layers"][number]): string {

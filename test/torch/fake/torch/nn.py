@@ -13,6 +13,7 @@ class Module:
         object.__setattr__(self, "_modules", {})
         object.__setattr__(self, "_buffers", {})
         object.__setattr__(self, "_parameters", {})
+        object.__setattr__(self, "_hooks", [])
         self.training = True
 
     def register_buffer(self, name, tensor):
@@ -35,7 +36,17 @@ class Module:
                 return self.__dict__[group][name]
         raise AttributeError(name)
 
+    def register_forward_pre_hook(self, hook):
+        self._hooks.append(hook)
+
+        class Handle:
+            remove = staticmethod(lambda: self._hooks.remove(hook))
+
+        return Handle
+
     def __call__(self, *given, **named):
+        for hook in self._hooks:
+            assert hook(self, given) is None
         return self.forward(*given, **named)
 
     def named_modules(self, prefix=""):

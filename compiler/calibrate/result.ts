@@ -1,0 +1,129 @@
+// What a calibration finds, as plain data: the file that `--out` writes, and what reports are drawn from.
+
+import type { Diagnostic } from "../../runtime/errors.ts";
+import type { Quality, Summary } from "../../runtime/measure/quality.ts";
+import type { CheckedEstimator, CheckedSelector } from "../model.ts";
+import type { Reads } from "../reads.ts";
+import type { Grid } from "./grid.ts";
+
+/** Raised whenever a result written before could be misread. */
+export const RESULT_FORMAT = 1;
+
+export interface Calibration {
+  readonly format: typeof RESULT_FORMAT;
+  readonly model: string;
+  /** File name of the spec. */
+  readonly spec: string;
+  readonly target: Target;
+  readonly seed: number;
+  /** What computed the products, in words. */
+  readonly engine: string;
+  readonly layers: readonly LayerCalibration[];
+  /** Of this run: what an interrupted one had done before does not count. */
+  readonly seconds: number;
+  /** Largest memory of the process. */
+  readonly peakBytes: number;
+  readonly problems: readonly Diagnostic[];
+}
+
+/** What the proposal must reach on the held-out part. */
+export interface Target {
+  /** Share of the exact k best that are returned, or of tokens whose exact best row is. */
+  readonly measure: "recall" | "agreement";
+  readonly value: number;
+}
+
+/** What calibration varies of a layer. */
+export interface Setting {
+  readonly estimator: CheckedEstimator;
+  readonly candidates: number;
+  readonly select: CheckedSelector;
+}
+
+export interface LayerCalibration {
+  readonly layer: string;
+  readonly kind: "softmax" | "ffn";
+  readonly inputs: number;
+  readonly rows: number;
+  readonly outputs?: number;
+  readonly group?: { readonly size: number; readonly count: number; readonly common: number };
+  readonly dtype: string;
+  readonly k: number;
+  readonly batch: number;
+  readonly grid: Grid;
+  readonly tokens: TokenCounts;
+  /** Weight bytes that the dense layer reads per launch. */
+  readonly denseBytes: number;
+  /** Of one launch of the dense layer, where times were asked for. */
+  readonly denseMilliseconds?: number;
+  /** Cheapest first. */
+  readonly settings: readonly SettingResult[];
+  /** Estimators of the grid that were not measured, and why. */
+  readonly skipped: readonly { readonly estimator: CheckedEstimator; readonly why: string }[];
+  /** Place in `settings` of what the spec says now; absent when that is `dense()` or past the crossover. */
+  readonly current?: number;
+  /** Place in `settings` of what is proposed; absent when nothing reaches the target. */
+  readonly proposal?: number;
+  /** Place in `settings` of the setting that comes nearest to any target. */
+  readonly best?: number;
+  readonly scores: ScoreShape;
+  readonly firing?: Firing;
+}
+
+export interface TokenCounts {
+  readonly recorded: number;
+  /** Equal tokens count once, so that no token lies in both parts. */
+  readonly distinct: number;
+  /** Settings are chosen, and roundings and bases fitted, on these. */
+  readonly calibration: number;
+  /** The choice is confirmed on these. */
+  readonly heldOut: number;
+}
+
+export interface SettingResult extends Setting {
+  /** Weight bytes that one launch reads. */
+  readonly reads: Reads;
+  /** Rows, or groups, per token that survive the first stage, at most. */
+  readonly survivors: number;
+  /** What settings are ordered by: weight bytes, and 16 for each survivor of each token, which is written and read. */
+  readonly cost: number;
+  /** What the plan predicts of the first stage alone. */
+  readonly predicted: { readonly survivingK: number; readonly survivingCandidates: number };
+  readonly calibration: Quality;
+  readonly heldOut: Quality;
+  /** What the measure of the target is at least, with 95 % confidence, by the held-out part. */
+  readonly bound: number;
+  /** Whether no cheaper setting has as high a measure on the calibration part. */
+  readonly front: boolean;
+  /** Of one launch on the device that was asked for, with its tokens going in and its results coming out; the median. */
+  readonly milliseconds?: number;
+}
+
+/** How the exact scores of tokens are spread, for histograms with the cut. */
+export interface ScoreShape {
+  /** Edges of equal bins, and how many scores of all calibration tokens lie in each. */
+  readonly from: number;
+  readonly to: number;
+  readonly counts: readonly number[];
+  /** The best score of a token, its k-th best, and how many deviations that lies above the mean. */
+  readonly best: Summary;
+  readonly kth: Summary;
+  readonly kthInDeviations: Summary;
+}
+
+/** Which groups of a feed-forward are chosen how often. */
+export interface Firing {
+  /** Share of tokens that choose each group among their exact k best. */
+  readonly rates: readonly number[];
+  /** Groups that at least `ALWAYS` of the tokens choose: the common path. */
+  readonly always: number;
+  /** How many of the first groups are among them, one after the other: `common` can name only those. */
+  readonly leading: number;
+  /** What one launch would read less if groups were ordered so that all of those come first. */
+  readonly potentialBytes: number;
+  /** Neurons that are not zero, per token. */
+  readonly activeNeurons: number;
+  /** Groups that hold at least one of them, per token: as neurons lie, and if they were ordered by how often they fire. */
+  readonly touchedGroups: number;
+  readonly touchedGroupsOrdered: number;
+}
