@@ -117,7 +117,7 @@ describe("HIRE-PLAN-011 warns of what does not fit, at its place, and compiles t
       "a knob that there is not",
       () => ({ "cuda-sm90": { head: entry("head", { spilts: 2 }) } }),
       'There is no knob "spilts": layer "head" has its default schedule on cuda-sm90',
-      `Use one of projectLanes, splits, residentThreads, rescoreLanesPerRow, gatherLanes, or measure again: ${again("head")}`,
+      `Use one of projectLanes, splits, residentThreads, rescoreParts, rescoreLanesPerRow, gatherLanes, or measure again: ${again("head")}`,
       { line: 8, column: 11, length: '"spilts"'.length },
     ],
     [
