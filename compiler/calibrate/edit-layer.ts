@@ -26,8 +26,18 @@ export class Refusal extends Error {
   }
 }
 
-/** Edits one call. @throws Refusal, with the text half edited. */
-export function editLayer(source: SourceFile, text: MagicString, { call: span }: CallSite, setting: Setting): void {
+/**
+ * Edits one call.
+ * @param given the options that the call was given when the spec ran.
+ * @throws Refusal, with the text half edited.
+ */
+export function editLayer(
+  source: SourceFile,
+  text: MagicString,
+  { call: span }: CallSite,
+  given: object,
+  setting: Setting,
+): void {
   const call = source
     .getDescendantsOfKind(SyntaxKind.CallExpression)
     .find((each) => isAt(each, span) && /\b(softmax|ffn)$/.test(builderName(source, each) ?? ""));
@@ -35,6 +45,12 @@ export function editLayer(source: SourceFile, text: MagicString, { call: span }:
   if (!call || !argument) throw new Refusal("its call cannot be found again", span);
   const options = literalOf(argument);
   if (!options) throw new Refusal("its options are not written in its call", spanOf(argument));
+  const properties = options.getProperties();
+  for (const name of ["estimator", "candidates", "select"]) {
+    const spread = properties.find(Node.isSpreadAssignment);
+    const isWritten = properties.some((each) => !Node.isSpreadAssignment(each) && nameOf(each) === name);
+    if (spread && !isWritten && name in given) throw new Refusal(`${name} comes from a spread`, spanOf(spread));
+  }
   const estimator = builderOf(setting.estimator);
   const selector = builderOf(setting.select);
   setBuilt(source, text, options, "estimator", estimator);
@@ -91,14 +107,15 @@ function setBuilt(
   const before = property && plainBuilderCall(source, property);
   const own = before?.call.getArguments()[0];
   const literal = own && literalOf(own);
-  if (before?.name === builder && literal) {
-    for (const [option, value] of Object.entries({ ...defaults, ...values })) {
+  const known = { ...defaults, ...values };
+  if (before?.name === builder && literal?.getProperties().every((each) => nameOf(each) in known)) {
+    for (const [option, value] of Object.entries(known)) {
       if (option in values || propertyOf(literal, option)) setValue(text, literal, option, value);
     }
     return;
   }
   const value = callText(localName(source, text, builder), values);
-  if (before) text.overwrite(before.call.getStart(), before.call.getEnd(), value);
+  if (before) text.update(before.call.getStart(), before.call.getEnd(), value);
   else addProperty(text, options, name, value);
 }
 
@@ -135,14 +152,15 @@ function setValue(text: MagicString, options: ObjectLiteralExpression, name: str
   const isSame = Node.isStringLiteral(before)
     ? JSON.stringify(before.getLiteralValue()) === value
     : before.getText() === value;
-  if (!isSame) text.overwrite(before.getStart(), before.getEnd(), value);
+  if (!isSame) text.update(before.getStart(), before.getEnd(), value);
 }
 
-/** A property of an object literal; refuses where a spread may say otherwise. */
+/** A property of an object literal; refuses where a spread behind it may say otherwise. */
 function propertyOf(options: ObjectLiteralExpression, name: string): Node | undefined {
   const properties = options.getProperties();
   const at = properties.findIndex((each) => !Node.isSpreadAssignment(each) && nameOf(each) === name);
-  const spread = properties.slice(at + 1).find((each) => Node.isSpreadAssignment(each) && mayHold(each, name));
+  const after = at < 0 ? [] : properties.slice(at + 1);
+  const spread = after.find((each) => Node.isSpreadAssignment(each) && mayHold(each, name));
   if (spread) throw new Refusal(`${name} may come from a spread`, spanOf(spread));
   return properties[at];
 }
@@ -165,7 +183,7 @@ function nameOf(property: Node): string {
 function addProperty(text: MagicString, options: ObjectLiteralExpression, name: string, value: string): void {
   const last = options.getProperties().at(-1);
   if (!last) {
-    text.overwrite(options.getStart(), options.getEnd(), `{ ${name}: ${value} }`);
+    text.update(options.getStart(), options.getEnd(), `{ ${name}: ${value} }`);
     return;
   }
   const whole = options.getSourceFile().getFullText();

@@ -22,10 +22,10 @@ export interface SpecEdit {
 
 /** Layers of a spec by the call that writes them; a call in a loop or a helper writes several. */
 export function writtenTogether(spec: LoadedSpec): readonly (readonly string[])[] {
-  const layers = Object.entries(spec.model.options.layers as Readonly<Record<string, { site?: number }>>);
   const bySite = new Map<unknown, string[]>();
   // A layer whose call could not be followed stands for itself.
-  for (const [name, { site = name }] of layers) bySite.set(site, [...(bySite.get(site) ?? []), name]);
+  for (const [name, { site = name }] of Object.entries(layersOf(spec)))
+    bySite.set(site, [...(bySite.get(site) ?? []), name]);
   return [...bySite.values()];
 }
 
@@ -60,7 +60,7 @@ export async function editSpec(
       // A refusal leaves nothing half done.
       const { source, text } = edits.get(path)!;
       const trial = text.clone();
-      editLayer(source, trial, site, setting);
+      editLayer(source, trial, site, layersOf(spec)[names[0]!]!.options, setting);
       edits.set(path, { source, text: trial });
       for (const name of names) applied.set(name, setting);
     } catch (thrown) {
@@ -123,7 +123,11 @@ function list(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(", ");
 }
 
+function layersOf(spec: LoadedSpec) {
+  return spec.model.options.layers as Readonly<Record<string, { readonly site?: number; readonly options: object }>>;
+}
+
 function siteOf(spec: LoadedSpec, layer: string): CallSite | undefined {
-  const { site } = (spec.model.options.layers as Readonly<Record<string, { site?: number }>>)[layer]!;
+  const { site } = layersOf(spec)[layer]!;
   return site === undefined ? undefined : spec.sites[site];
 }

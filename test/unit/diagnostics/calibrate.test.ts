@@ -206,7 +206,7 @@ describe("HIRE-CAL-005: values that are not written in the layer's call are prin
     [
       "a spread",
       SPEC.replace("k: 8,", "k: 8, ...{ candidates: 64 },").replace("    candidates: 64,\n", ""),
-      "candidates may come from a spread",
+      "candidates comes from a spread",
       "...{ candidates: 64 }",
     ],
     [
