@@ -8,6 +8,7 @@ const Z = 1.6448536269514722;
 
 /** What the measure of the target is on a part. */
 export function measured({ measure }: Target, quality: Quality): number {
+  if (measure === "certified") return quality.certified ?? 0;
   return measure === "recall" ? quality.recall.mean : quality.agreement;
 }
 
@@ -18,7 +19,7 @@ export function measured({ measure }: Target, quality: Quality): number {
 export function lowerBound(target: Target, quality: Quality, k: number): number {
   const { tokens } = quality;
   const share = measured(target, quality);
-  if (target.measure === "agreement") return wilson(share, tokens);
+  if (target.measure !== "recall") return wilson(share, tokens);
   const independent = (share * (1 - share)) / k;
   const effect = independent === 0 ? 1 : Math.min(k, Math.max(1, quality.recallVariance / independent));
   return wilson(share, (tokens * k) / effect);

@@ -28,8 +28,8 @@ export interface Calibration {
 
 /** What the proposal must reach on the held-out part. */
 export interface Target {
-  /** Share of the exact k best that are returned, or of tokens whose exact best row is. */
-  readonly measure: "recall" | "agreement";
+  /** Share of the exact k best that are returned, of tokens whose exact best row is, or of tokens that are proven. */
+  readonly measure: "recall" | "agreement" | "certified";
   readonly value: number;
 }
 

@@ -34,6 +34,8 @@ export interface Quality {
   readonly mass?: Summary;
   /** Of a certified head: share of tokens that are proven. */
   readonly certified?: number;
+  /** Of a certified head: by how much the k-th exact score lies above what a row that was dropped may score, per token. */
+  readonly slack?: Summary;
   /**
    * Of a feed-forward: ‖output - exact output‖ / ‖exact output‖, where the exact output is that of the exact k best groups;
    * over `errorTokens` tokens.
@@ -52,6 +54,7 @@ export interface TokenMeasures {
   readonly divergence: Float64Array;
   readonly mass: Float64Array;
   readonly certified: Float64Array;
+  readonly slack: Float64Array;
   readonly error: Float64Array;
 }
 
@@ -59,7 +62,7 @@ export function emptyMeasures(tokens: number): TokenMeasures {
   const none = () => new Float64Array(tokens).fill(Number.NaN);
   return {
     ...{ recall: none(), agreement: none(), survivingK: none(), survivingCandidates: none(), correlation: none() },
-    ...{ divergence: none(), mass: none(), certified: none(), error: none() },
+    ...{ divergence: none(), mass: none(), certified: none(), slack: none(), error: none() },
   };
 }
 
@@ -69,10 +72,11 @@ export function qualityOf(measures: TokenMeasures, from: number, to: number): Qu
   const mean = (values: Float64Array) => meanOf(of(values));
   const recall = of(measures.recall);
   const average = meanOf(recall);
-  const [divergence, mass, certified, error] = [
+  const [divergence, mass, certified, slack, error] = [
     of(measures.divergence),
     of(measures.mass),
     of(measures.certified),
+    of(measures.slack),
     of(measures.error),
   ];
   return {
@@ -86,6 +90,7 @@ export function qualityOf(measures: TokenMeasures, from: number, to: number): Qu
     ...(divergence.length > 0 && { divergence: summaryOf(divergence) }),
     ...(mass.length > 0 && { mass: summaryOf(mass) }),
     ...(certified.length > 0 && { certified: meanOf(certified) }),
+    ...(slack.length > 0 && { slack: summaryOf(slack) }),
     ...(error.length > 0 && { error: summaryOf(error), errorTokens: error.length }),
   };
 }

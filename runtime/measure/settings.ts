@@ -51,6 +51,8 @@ export function measureSettings(
           const last = bestOf(scores, plan.k).at(-1);
           const value = scores.length < plan.k ? Number.NEGATIVE_INFINITY : scores[last!]!;
           into.certified[token] = Number(isAbove(value, boundOf(plan, tokenOf(x, token, plan.inputs), dropped)));
+          // Upper scores count steps of the token's codes.
+          if (dropped !== undefined) into.slack[token] = value - dropped * estimated.copy.units[token]!;
         }
         if (exact.neurons) into.error[token] = errorOf(exact, token, candidates);
       }

@@ -4,15 +4,15 @@ import { HireError } from "../../../runtime/errors.ts";
 import type { Grid } from "../../calibrate/grid.ts";
 import type { Target } from "../../calibrate/result.ts";
 
-/** @throws HireError HIRE-CAL-007 for anything but `recall=SHARE` and `agreement=SHARE`. */
+/** @throws HireError HIRE-CAL-007 for anything but `recall=SHARE`, `agreement=SHARE` and `certified=SHARE`. */
 export function parseTarget(text: string): Target {
-  const [, measure, number] = /^(recall|agreement)=(\d*\.?\d+)$/.exec(text) ?? [];
+  const [, measure, number] = /^(recall|agreement|certified)=(\d*\.?\d+)$/.exec(text) ?? [];
   const value = Number(number);
   if (measure !== undefined && value > 0 && value < 1) return { measure: measure as Target["measure"], value };
   throw new HireError({
     code: "HIRE-CAL-007",
     message: `"${text}" is not a target`,
-    fix: 'Write recall=0.99 or agreement=0.99, a share above 0 and below 1; what is always 1 is dense(), or certify: "fallback"',
+    fix: 'Write recall=0.99, agreement=0.99 or certified=0.9, a share above 0 and below 1; what is always 1 is dense(), or certify: "fallback"',
   });
 }
 

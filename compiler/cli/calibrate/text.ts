@@ -1,9 +1,9 @@
 // A calibration as people read it.
 
 import { measured } from "../../calibrate/bound.ts";
-import { writtenValues } from "../../calibrate/edit.ts";
 import { ALWAYS } from "../../calibrate/firing.ts";
 import type { Calibration, LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
+import { writtenValues } from "../../calibrate/written.ts";
 import { formatBytes } from "../report.ts";
 
 /** Rows of the front that are shown gain at least so much on the one before. */
@@ -34,13 +34,19 @@ function formatLayer(layer: LayerCalibration, target: Target): string {
   const titles = ["estimator", "k′", "select", "per launch", "fewer", target.measure, "held out", "surely", "agree"];
   const last = [layer.kind === "softmax" ? "KL" : "error", ...(denseMilliseconds === undefined ? [] : ["ms"])];
   const table = columns([["", ...titles, ...last], ...shown]);
-  const marks = [
-    proposal === undefined ? "* the best that can be reached" : "> proposed",
-    ...(current === undefined ? ["the spec's own setting is dense"] : ["= what the spec says"]),
-  ].join(", ");
   const time = denseMilliseconds === undefined ? "" : ` in ${denseMilliseconds.toPrecision(3)} ms`;
   const title = `layer ${layer.layer}: ${settings.length} settings, dense reads ${formatBytes(denseBytes)}${time}; ${counts}`;
-  return [title, table, `  ${marks}`, ...firing(layer)].join("\n");
+  return [title, table, `  ${marksOf(layer)}`, ...firing(layer)].join("\n");
+}
+
+/** What the marks before rows mean. */
+function marksOf({ current, proposal, best }: LayerCalibration): string {
+  if (proposal !== undefined && proposal === current) return "> proposed, and what the spec says already";
+  return [
+    ...(proposal === undefined ? [] : ["> proposed"]),
+    ...(proposal === undefined && best !== undefined ? ["* the best that can be reached"] : []),
+    current === undefined ? "the spec's own setting is dense" : "= what the spec says",
+  ].join(", ");
 }
 
 function isShown(settings: readonly SettingResult[], at: number, target: Target): boolean {

@@ -47,7 +47,8 @@ export const calibrateCommand: CommandModule<GlobalArguments, Arguments> = {
         demandOption: true,
       })
       .option("target", {
-        describe: "recall=SHARE of the exact k best, or agreement=SHARE of tokens whose exact best is found",
+        describe:
+          "recall=SHARE of the exact k best, agreement=SHARE of tokens whose exact best is found, or certified=SHARE of tokens that are proven",
         type: "string",
         default: "recall=0.99",
       })

@@ -107,6 +107,16 @@ test("the cheapest setting that reaches the target is shown as a diff, and writt
   expect(costs).toEqual([...costs].sort((a, b) => a - b));
 });
 
+test("a head is calibrated for proofs as well", async () => {
+  await writeFile(at("small.hire.ts"), SPEC.replace("k: 8,", 'k: 8, certify: "report",'));
+  const { layers, problems } = await calibrated({ target: "certified=0.8", candidates: [16, 24, 32] });
+  const [{ settings, proposal }] = layers as [Calibration["layers"][number]];
+  const { calibration, heldOut, bound } = settings[proposal!]!;
+  expect(problems).toEqual([]);
+  expect(Math.min(calibration.certified!, heldOut.certified!, bound)).toBeGreaterThanOrEqual(0.8);
+  expect(heldOut.slack!.p50).toBeGreaterThan(0);
+});
+
 test("times are measured of the proposal, of what the spec says, and of the dense layer", async () => {
   const { layers } = (await calibrated({ time: "reference" })) as unknown as Calibration;
   const [{ settings, proposal, current, denseMilliseconds }] = layers as [Calibration["layers"][number]];
@@ -196,7 +206,7 @@ describe("HIRE-CAL-005: values that are not written in the layer's call are prin
     [
       "a spread",
       SPEC.replace("k: 8,", "k: 8, ...{ candidates: 64 },").replace("    candidates: 64,\n", ""),
-      "candidates may come from a spread",
+      "candidates comes from a spread",
       "...{ candidates: 64 }",
     ],
     [
