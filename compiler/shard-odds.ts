@@ -5,9 +5,6 @@
 
 import type { Buckets } from "./recall.ts";
 
-/** Share of the wanted rows that survive when every shard keeps its `keep` best, and the smallest keep for a share. */
-export { expectedRecall as shareRecall, smallestKeep as smallestShare } from "./recall.ts";
-
 /**
  * Probability that a second round is needed when every shard sends its `sent` (at least 1) best rows: some shard holds
  * `sent` or more of the k best, so that its last sent row may not be the last of them. A shard never sends again what

@@ -1,6 +1,7 @@
 // The study: closed forms, the model of networks, and placements that are played out, for every number of shards.
 
-import { resendOdds, shareRecall, smallestSent, smallestShare } from "../../compiler/shard-odds.ts";
+import { expectedRecall, smallestKeep } from "../../compiler/recall.ts";
+import { resendOdds, smallestSent } from "../../compiler/shard-odds.ts";
 import { mulberry32 } from "../../test/cases/random.ts";
 import {
   doubling,
@@ -150,7 +151,7 @@ function headResult(head: Head, shards: number): HeadResult {
   const logits = (bytes: number) => totalBytes(ring(shards, logitBytes(head, shards, bytes)));
   return {
     ...exchange,
-    recall: shards === 1 ? 1 : shareRecall({ rows: head.rows, count: shards }, head.k, sent),
+    recall: shards === 1 ? 1 : expectedRecall({ rows: head.rows, count: shards }, head.k, sent),
     bytes: {
       flat: expected((bytes) => ring(shards, bytes)),
       tree: expected((bytes) => mergingTree(shards, bytes, second)),
@@ -221,7 +222,7 @@ function placements({ trials }: Settings, counts: readonly number[]): Pick<Resul
       return {
         ...{ shards, sent, keep },
         resends: each(held, resendOdds(spread, k, sent), (layout) => layout.resends(sent)),
-        recall: each(held, shareRecall(spread, k, keep), (layout) => layout.recall(keep)),
+        recall: each(held, expectedRecall(spread, k, keep), (layout) => layout.recall(keep)),
       };
     }),
     curve: Array.from({ length: k }, (_, i) => i + 1).map((sent) => ({
@@ -243,7 +244,7 @@ function measured({ layer, rows, k, tokens }: Chosen, shards: number): Measured 
   return {
     ...{ layer, rows, k, shards, sent, keep },
     resends: both(resendOdds(spread, k, sent), (held) => held.resends(sent)),
-    recall: both(shareRecall(spread, k, keep), (held) => held.recall(keep)),
+    recall: both(expectedRecall(spread, k, keep), (held) => held.recall(keep)),
   };
 }
 
@@ -260,8 +261,8 @@ function ffnResult({ rows, k, outputs }: (typeof FFNS)[number], shards: number, 
     messages: reduce.length,
     recall: SLACKS.map((slack) => {
       const keep = Math.ceil((slack * k) / shards);
-      return { slack, predicted: shareRecall(spread, k, keep), simulated: held.recall(keep) };
+      return { slack, predicted: expectedRecall(spread, k, keep), simulated: held.recall(keep) };
     }),
-    slack: (smallestShare(spread, k, 0.99) * shards) / k,
+    slack: (smallestKeep(spread, k, 0.99) * shards) / k,
   };
 }

@@ -3,7 +3,7 @@
 import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import type { Profile } from "../../compiler/profiles.ts";
-import { defineModel, ffn, type ShardOptions, softmax } from "../../dsl/index.ts";
+import { defineModel, type ShardOptions, softmax } from "../../dsl/index.ts";
 import { loadShard } from "../../runtime/collective/load-shard.ts";
 import { localCollectives } from "../../runtime/collective/local.ts";
 import type { RawLoader } from "../../runtime/collective/raw-layer.ts";
@@ -15,6 +15,7 @@ import { packWeights } from "../../runtime/pack/weight-tensors.ts";
 import type { FfnPlan, Plan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { shardPlan } from "../../runtime/shard-plan.ts";
 import { compileCase, LAYER } from "./compile-case.ts";
+import { ffnModel } from "./compile-ffn.ts";
 import { type FfnCase, type FfnData, ffnData } from "./ffn-case.ts";
 import { FFN_CASES } from "./ffn-cases.ts";
 import { ffnOracle } from "./ffn-oracle.ts";
@@ -55,11 +56,8 @@ export function compileShardedFfn(
   shards: ShardOptions,
   profiles: readonly Profile[],
 ): CompiledShards<FfnPlan, FfnData> {
-  const { layer: options, bias = {} } = ffnCase;
-  const weights = { up: "up", down: "down", ...(options.gated !== false && { gate: "gate" }) };
-  const named = Object.keys(bias).map((of) => [of === "gate" && options.gated === false ? "up" : of, `${of}.bias`]);
-  const layer = ffn({ crossover: "ignore", ...options, weights, bias: Object.fromEntries(named), shards });
-  const compiled = compileModel(defineModel("case", { [LAYER]: layer }), profiles);
+  const model = ffnModel({ ...ffnCase, layer: { ...ffnCase.layer, shards } });
+  const compiled = compileModel(model, profiles);
   const data = ffnData(ffnCase);
   const { gate, up, down, biases } = data;
   const ofBiases = Object.entries(biases).map(([role, matrix]) => [role, matrix.bytes]);

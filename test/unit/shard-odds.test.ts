@@ -1,8 +1,8 @@
 // The closed forms of shards against exchanges that are played out, and against independently simulated values.
 
 import { describe, expect, test } from "vitest";
-import type { Buckets } from "../../compiler/recall.ts";
-import { resendOdds, shareRecall, smallestSent, smallestShare } from "../../compiler/shard-odds.ts";
+import { type Buckets, expectedRecall, smallestKeep } from "../../compiler/recall.ts";
+import { resendOdds, smallestSent } from "../../compiler/shard-odds.ts";
 import { mulberry32, type Random } from "../cases/random.ts";
 
 describe("odds of a second round are those of every placement of the best rows, counted one by one", () => {
@@ -134,11 +134,11 @@ test("one shard has to send all k, and as many shards as rows one row each", () 
 
 test("a shard is a bucket: the share that survives is that of the two-stage selection", () => {
   // The first digits are of the same simulation as above.
-  expect(shareRecall({ rows: 262_144, count: 8 }, 64, 8)).toBeCloseTo(0.87, 2);
-  expect(shareRecall({ rows: 262_144, count: 8 }, 64, 16)).toBeCloseTo(0.9997, 4);
-  const keep = smallestShare({ rows: 262_144, count: 8 }, 64, 0.99);
-  expect(shareRecall({ rows: 262_144, count: 8 }, 64, keep)).toBeGreaterThanOrEqual(0.99);
-  expect(shareRecall({ rows: 262_144, count: 8 }, 64, keep - 1)).toBeLessThan(0.99);
+  expect(expectedRecall({ rows: 262_144, count: 8 }, 64, 8)).toBeCloseTo(0.87, 2);
+  expect(expectedRecall({ rows: 262_144, count: 8 }, 64, 16)).toBeCloseTo(0.9997, 4);
+  const keep = smallestKeep({ rows: 262_144, count: 8 }, 64, 0.99);
+  expect(expectedRecall({ rows: 262_144, count: 8 }, 64, keep)).toBeGreaterThanOrEqual(0.99);
+  expect(expectedRecall({ rows: 262_144, count: 8 }, 64, keep - 1)).toBeLessThan(0.99);
 });
 
 /** Plays the exchange: whether the last row that some shard sends is one of the best, and it has more. */
