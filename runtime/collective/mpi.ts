@@ -3,7 +3,7 @@
 import { HireError, reasonOf } from "../errors.ts";
 import { inOrder } from "./calls.ts";
 import type { Collective } from "./collective.ts";
-import { type CollectiveOptions, DEADLINE_SECONDS, milliseconds } from "./deadline.ts";
+import { type CollectiveOptions, deadlineOf, milliseconds } from "./deadline.ts";
 import { loadMpi, type Mpi, unconnected } from "./libmpi.ts";
 import { joinJob, type MpiJob } from "./mpi-job.ts";
 import { type MpiLaunch, mpiLaunch } from "./mpi-launch.ts";
@@ -26,15 +26,6 @@ export async function openMpi({ deadline = deadlineOf(process.env) }: Collective
   isOpen = true;
   await initialize(mpi, deadline, launch);
   return collectiveOf(await joinJob(mpi, deadline), `mpi (${mpi.name})`);
-}
-
-function deadlineOf({ HIREC_COLLECTIVE_DEADLINE: text }: NodeJS.ProcessEnv): number {
-  if (!text) return DEADLINE_SECONDS;
-  if (Number(text) > 0) return Number(text);
-  throw unconnected(
-    `HIREC_COLLECTIVE_DEADLINE is "${text}", which is no number of seconds above 0`,
-    "Set it to the seconds that a rank may wait for the others, such as 30",
-  );
 }
 
 async function initialize(mpi: Mpi, deadline: number, launch: MpiLaunch | undefined): Promise<void> {

@@ -2,7 +2,7 @@
 // kernels are. How ranks find each other and who is missing is another collective's business, such as MPI's.
 
 import type { Collective } from "../collective/collective.ts";
-import { type CollectiveOptions, DEADLINE_SECONDS, milliseconds } from "../collective/deadline.ts";
+import { type CollectiveOptions, deadlineOf, milliseconds } from "../collective/deadline.ts";
 import { HireError } from "../errors.ts";
 import type { CudaDevice } from "./device.ts";
 import type { DevicePointer, Handle } from "./driver.ts";
@@ -46,13 +46,13 @@ export interface NcclOptions extends CollectiveOptions {
  * @param bootstrap through which rank 0 tells the others where to find it, and which knows who is missing; a rank that is alone
  * needs none.
  * @param options whose deadline is by default the seconds of the environment variable HIREC_COLLECTIVE_DEADLINE, or 30.
- * @throws HireError HIRE-RUN-014 when NCCL cannot be loaded, HIRE-RUN-007 when koffi is missing, HIRE-RUN-016 when ranks have
+ * @throws HireError HIRE-RUN-014 when NCCL cannot be loaded or that variable is no number of seconds, HIRE-RUN-007 when koffi is missing, HIRE-RUN-016 when ranks have
  * different versions of NCCL, HIRE-RUN-021 when NCCL refuses, HIRE-RUN-015 when not all come, and whatever the bootstrap throws.
  */
 export async function ncclCollective(
   device: CudaDevice,
   bootstrap?: Collective,
-  { deadline = Number(process.env.HIREC_COLLECTIVE_DEADLINE) || DEADLINE_SECONDS, nccl: given }: NcclOptions = {},
+  { deadline = deadlineOf(process.env), nccl: given }: NcclOptions = {},
 ): Promise<NcclCollective> {
   const { rank, size } = bootstrap ?? { rank: 0, size: 1 };
   const starting = "starting NCCL";

@@ -52,6 +52,14 @@ describe.skipIf(missing)(`refusals of NCCL${missing ? `, skipped: ${missing}` : 
     expect((await code(() => ncclCollective(card.device))).message).toContain("Cannot find function");
   });
 
+  test("HIRE-RUN-014: a deadline that is no number of seconds", async () => {
+    vi.stubEnv("HIREC_COLLECTIVE_DEADLINE", "soon");
+    expect(await code(() => ncclCollective(card.device))).toMatchObject({
+      code: "HIRE-RUN-014",
+      message: 'HIREC_COLLECTIVE_DEADLINE is "soon", which is no number of seconds above 0',
+    });
+  });
+
   test("HIRE-RUN-016: another version of NCCL", async () => {
     const nccl = await loadNccl();
     const bootstraps = localCollectives(2);
