@@ -1,6 +1,5 @@
 // What a compiled model is: a plan, and the text of every file of its folder. Nothing is written here.
 
-import { HireError } from "../runtime/errors.ts";
 import { kernelsOf, PLAN_FORMAT, type Plan, type Program, type TuningPlan } from "../runtime/plan.ts";
 import { bindings } from "./bindings.ts";
 import type { CheckedModel } from "./model.ts";
@@ -24,7 +23,7 @@ export type Tunings = Readonly<Record<string, Readonly<Record<string, TuningPlan
 /**
  * Passes 3 to 7: lower, fuse, schedule, render, verify, for every profile.
  * @param targets with `torch` among them, the package for PyTorch is emitted too; the profiles must be CUDA's as well then.
- * @throws HireError HIRE-PLAN-001, -002, -003, -009 and -020.
+ * @throws HireError HIRE-PLAN-001, -002, -003 and -009.
  */
 export function emit(
   model: CheckedModel,
@@ -58,17 +57,8 @@ export function emit(
     if (other !== undefined && other !== source) throw new Error(`two programs differ in ${kernel.file}`);
     files.set(kernel.file, source);
   }
-  if (targets.includes("torch") && shards) throw notInTorch(model.name);
   if (targets.includes("torch")) for (const [file, text] of torchPackage(plan, files)) files.set(file, text);
   return { plan, files };
-}
-
-function notInTorch(model: string): HireError {
-  return new HireError({
-    code: "HIRE-PLAN-020",
-    message: `The package for PyTorch has no shards yet, and layers of "${model}" are spread over some`,
-    fix: "Compile for wgsl or cuda, or remove `shards` from the spec",
-  });
 }
 
 function planProgram(planned: readonly PlannedLayer[], profile: Profile, tunings: Tunings[string]): Program {

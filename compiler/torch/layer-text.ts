@@ -4,6 +4,9 @@ import type { BufferPlan, LayerPlan } from "../../runtime/plan.ts";
 
 export interface LayerText {
   readonly className: string;
+  /** Of modules.py, or of sharded.py. */
+  readonly base: string;
+  readonly isSharded: boolean;
   readonly classText: string;
   readonly returnsText: string;
   readonly fields: readonly { readonly name: string; readonly note: string }[];
@@ -24,6 +27,8 @@ export function layerText(layer: LayerPlan, className: string, returned: readonl
   ];
   return {
     className,
+    base: layer.sharding ? SHARDED[layer.kind] : "Layer",
+    isSharded: layer.sharding !== undefined,
     ...headings(layer),
     fields: returned.map(({ name }) => ({ name, note: NOTES[name]!(layer) })),
     signature: ["self", "x: torch.Tensor", ...taken.map((name) => `${name}: torch.Tensor | None = None`)].join(", "),
@@ -32,16 +37,26 @@ export function layerText(layer: LayerPlan, className: string, returned: readonl
   };
 }
 
+const SHARDED = { softmax: "ShardedHead", ffn: "ShardedFeedForward" } as const;
+
 function headings(layer: LayerPlan): Pick<LayerText, "classText" | "returnsText"> {
-  const { k, rows } = layer;
+  const { k, rows, sharding } = layer;
+  const spread = sharding ? `, over ${sharding.count} shards` : "";
   if (layer.kind === "softmax") {
     return {
-      classText: `An output head: the ${k} best of ${rows} rows of each token.`,
+      classText: `An output head${spread}: the ${k} best of ${rows} rows of each token.`,
       returnsText: `The ${k} best of ${rows} rows of each token.`,
     };
   }
   const { count, size, common } = layer.group;
   const besides = common > 0 ? `, and the first ${common}` : "";
+  if (sharding) {
+    const own = `up to ${sharding.keep} of its own groups of ${size} neurons${common > 0 ? ", and the common ones" : ""}`;
+    return {
+      classText: `A feed-forward${spread}, of which each computes, for each token, ${own}.`,
+      returnsText: "What a feed-forward makes of each token, and which groups this shard has computed for it.",
+    };
+  }
   return {
     classText: `A feed-forward of which each token computes ${k} of ${count} groups of ${size} neurons${besides}.`,
     returnsText: "What a feed-forward makes of each token.",
@@ -57,5 +72,8 @@ const NOTES: Readonly<Record<string, (layer: LayerPlan) => string>> = {
   lse: () => "f32 [...], the log of the sum of exp(value).",
   sampled: () => "int64 [...], one of the rows; -1 where none is allowed.",
   output: (layer) => `f32 [..., ${layer.kind === "ffn" ? layer.outputs : layer.rows}].`,
-  groups: ({ k }) => `int64 [..., ${k}], the groups that were selected, best first; -1 for none.`,
+  groups: ({ k, sharding }) =>
+    sharding
+      ? "int64 [..., k of the shard], the groups of this shard that were selected, numbered among all; -1 for none."
+      : `int64 [..., ${k}], the groups that were selected, best first; -1 for none.`,
 };

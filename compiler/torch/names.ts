@@ -1,11 +1,10 @@
 // Names of the classes of a package.
 
 /** What a package exports or imports besides its layers, and the words of Python that begin with a capital letter. */
-const TAKEN = ["Dict", "HireError", "LAYERS", "LMHead", "Layer", "NamedTuple", "Optional", "SparseMLP", "Type"].concat([
-  "False",
-  "None",
-  "True",
-]);
+const TAKEN = [
+  ..."Dict HireError LAYERS LMHead Layer NamedTuple Optional ShardedFeedForward ShardedHead SparseMLP Type".split(" "),
+  ..."False None True".split(" "),
+];
 
 /**
  * `mlp0` becomes `Mlp0` and `draft_head` `DraftHead`. Where that is taken, or is the name of another layer's class or

@@ -14,6 +14,8 @@ DTYPES = {"int32": torch.int32, "float32": torch.float32}
 
 DEVICE = "cuda"
 
+PER_TOKEN = ("x", "uniforms", "again")
+
 
 @functools.cache
 def program_of(layer: LayerPlan, device: int) -> Program:
@@ -47,6 +49,11 @@ def capability_of(device: int) -> int:
     return major * 10 + minor
 
 
+def is_captured() -> bool:
+    """Whether what is done now becomes part of a CUDA graph."""
+    return torch.cuda.is_current_stream_capturing()
+
+
 @functools.cache
 def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
     """Loads the kernels of a layer onto a card, once. They stay for as long as the process lives.
@@ -54,7 +61,7 @@ def functions_of(layer: LayerPlan, device: int) -> tuple[int, ...]:
     Raises HireError HIRE-RUN-006, HIRE-TORCH-001 to -004 and -006.
     """
     program = program_of(layer, device)
-    if torch.cuda.is_current_stream_capturing():
+    if is_captured():
         raise HireError(
             "HIRE-TORCH-006",
             f'The kernels of layer "{layer.name}" would be loaded while a CUDA graph is captured',
@@ -73,10 +80,10 @@ def prepare(layer: LayerPlan, device: int | None) -> None:
 
 
 def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """Runs all tokens of `given["x"]`, f32 `[tokens, inputs]`.
+    """Runs all tokens of `given["x"]`, `[tokens, inputs]`, f32, or int32 of a merge.
 
-    given: what the kernels read, by the names of the plan, contiguous and on one card; `x` and `uniforms` have a row
-        per token, the others serve all tokens.
+    given: what the kernels read, by the names of the plan, contiguous and on one card; `x`, `uniforms` and `again` have
+        a row per token, the others serve all tokens.
     returns: the outputs of the plan, each `[tokens, ...]`.
     """
     x = given["x"]
@@ -95,7 +102,7 @@ def run(layer: LayerPlan, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
             buffers = {name: tensor.data_ptr() for name, tensor in (given | scratch).items()}
             buffers |= {each.name: tensor.data_ptr() for each, tensor in zip(layer.returns, outputs)}
             # Held until the kernels are launched; then their memory may be used again, by what follows on this stream.
-            held = {name: batch_of(given[name], start, layer.batch) for name in ("x", "uniforms") if name in given}
+            held = {name: batch_of(given[name], start, layer.batch) for name in PER_TOKEN if name in given}
             buffers |= {name: tensor.data_ptr() for name, tensor in held.items()}
             for function, kernel in zip(functions, program.kernels):
                 pointers = [buffers[name] for name in kernel.parameters]

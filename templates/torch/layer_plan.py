@@ -57,11 +57,27 @@ class Program:
 
 
 @dataclass(frozen=True, eq=False)
+class Sharding:
+    """How a layer is spread over the ranks of a process group, each of which has the shard of its number."""
+
+    interleaved: bool
+    """Whether row or group r is shard r mod count's; else each shard has the next `range` of them, the last ones fewer."""
+    range: int
+    pairs: int
+    """Of a head, the pairs of key and row that every shard sends of a token: the bound of what it drops, and its best rows."""
+    parts: tuple[LayerPlan | None, ...]
+    """What each shard computes; None where it has no rows."""
+    merge: LayerPlan | None
+    """Of a head, what makes its result of what all shards have sent of a token, int32 `[shards * pairs * 2]`."""
+
+
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
-    """A layer: what it takes, what it returns, and the programs that compute it, the most demanding first."""
+    """A layer, or what one shard computes of it, or the merge: what it takes, what it returns, and the programs that
+    compute it, the most demanding first. A layer over shards has none as a whole."""
 
     name: str
-    kind: Literal["softmax", "ffn"]
+    kind: Literal["softmax", "ffn", "merge"]
     inputs: int
     outputs: int
     """Width of the dense layer's result: rows of a head, outputs of a feed-forward."""
@@ -74,11 +90,15 @@ class LayerPlan:
     masked: bool
     drawn: bool
     """Whether a uniform number per token decides which row is sampled."""
-    weights: tuple[Weight, ...]
-    """What the pack was made of: weight, or gate, up and down; and their biases."""
-    packed: tuple[Packed, ...]
     returns: tuple[Output, ...]
-    programs: tuple[Program, ...]
+    """Of the groups of a feed-forward over shards, the most that a shard has."""
+    asked: bool = False
+    """Whether a flag per token asks for its exact result: what a head with a fallback does over shards."""
+    weights: tuple[Weight, ...] = ()
+    """Of a layer, what its pack was made of: weight, or gate, up and down; and their biases."""
+    packed: tuple[Packed, ...] = ()
+    programs: tuple[Program, ...] = ()
+    sharding: Sharding | None = None
 
     @property
     def mask_words(self) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -27,9 +28,9 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def arguments_of(layer: LayerPlan) -> list[str]:
-    """The names of an operator's arguments, in order: x, mask words, uniforms, packed tensors."""
-    taken = [*(["mask"] if layer.masked else []), *(["uniforms"] if layer.drawn else [])]
-    return ["x", *taken, *(packed.name for packed in layer.packed)]
+    """The names of an operator's arguments, in order: x, mask words, uniforms, flags, packed tensors."""
+    has = {"mask": layer.masked, "uniforms": layer.drawn, "again": layer.asked}
+    return ["x", *(name for name in has if has[name]), *(packed.name for packed in layer.packed)]
 
 
 def operator(layer: LayerPlan) -> Operator:
@@ -38,6 +39,11 @@ def operator(layer: LayerPlan) -> Operator:
     It takes x `[tokens, inputs]` f32, f16 or bf16; the int32 words of `mask_words`, where there is a mask; a uniform
     number per token, f32 `[tokens]`, where rows are drawn; and the packed tensors as bits. It returns what the kernels
     write: indices, groups and sampled as int32, -1 for none; certified as int32; values, lse and output as f32.
+
+    The part of a head that a shard computes returns `pairs`, int32 `[tokens, (1 + k) * 2]`; with a fallback it takes
+    `again`, int32 `[tokens]`, 1 for a token that it recomputes exactly. A merge takes as x what all shards have sent,
+    int32, in whole launches, of which each has the tokens of its batch shard by shard; it returns `open`, int32
+    `[tokens, shards]`, 1 where a row that the shard has dropped may be better than the k-th.
     """
     names = arguments_of(layer)
     result = ", ".join("Tensor" for _ in layer.returns)
@@ -47,19 +53,36 @@ def operator(layer: LayerPlan) -> Operator:
         given = dict(zip(names, tensors))
         _check(layer, given)
         try:
-            given["x"] = given["x"].to(torch.float32).contiguous()
+            if layer.kind != "merge":
+                given["x"] = given["x"].to(torch.float32)
+            given["x"] = given["x"].contiguous()
             return launch.run(layer, given)
         except torch.OutOfMemoryError as error:
             raise torch.OutOfMemoryError(f'Layer "{layer.name}" of hirec: {error}') from error
 
     def fake(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = tensors[0]
-        _check_tokens(layer, x)
+        check_tokens(layer, x)
         return tuple(x.new_empty((x.shape[0], *each.shape), dtype=launch.DTYPES[each.dtype]) for each in layer.returns)
 
     registered = torch.library.custom_op(f"{plan.PACKAGE}::{layer.name}", run, mutates_args=(), schema=schema)
     registered.register_fake(fake)
     return registered
+
+
+class ShardOperators(NamedTuple):
+    """The operators of a layer over shards: what each of them computes, None where it has no rows, and of a head the merge."""
+
+    parts: tuple[Operator | None, ...]
+    merge: Operator | None
+
+
+def shard_operators(layer: LayerPlan) -> ShardOperators:
+    """Registers the operators of a layer over shards, each once."""
+    assert layer.sharding is not None
+    parts, merge = layer.sharding.parts, layer.sharding.merge
+    made = {each: operator(each) for each in dict.fromkeys((*parts, merge)) if each is not None}
+    return ShardOperators(tuple(each and made[each] for each in parts), merge and made[merge])
 
 
 def mask_words(mask: torch.Tensor) -> torch.Tensor:
@@ -78,7 +101,7 @@ def mask_words(mask: torch.Tensor) -> torch.Tensor:
 def _check(layer: LayerPlan, given: dict[str, torch.Tensor]) -> None:
     """Raises HireError HIRE-RUN-002."""
     x = given["x"]
-    _check_tokens(layer, x)
+    check_tokens(layer, x)
     if x.device.type != launch.DEVICE:
         raise _misfit(layer, "x", f"is on {x.device}", f'Move it to a CUDA device: x.to("{launch.DEVICE}")')
     if layer.masked:
@@ -87,16 +110,23 @@ def _check(layer: LayerPlan, given: dict[str, torch.Tensor]) -> None:
     if layer.drawn:
         fix = "Pass a number in [0, 1) per token, as torch.rand(tokens) gives them"
         _check_tensor(layer, x, "uniforms", given["uniforms"], torch.float32, (x.shape[0],), fix)
+    if layer.asked:
+        fix = "Pass 1 for a token that is to be recomputed exactly, and 0 for the others"
+        _check_tensor(layer, x, "again", given["again"], torch.int32, (x.shape[0],), fix)
     for packed in layer.packed:
         _check_packed(layer, x, packed, given[packed.name])
 
 
-def _check_tokens(layer: LayerPlan, x: torch.Tensor) -> None:
+def check_tokens(layer: LayerPlan, x: torch.Tensor) -> None:
+    """Raises HireError HIRE-RUN-002."""
     wanted = f"[tokens, {layer.inputs}]"
     if x.dim() != 2 or x.shape[1] != layer.inputs:
         fix = f"Pass {wanted}; a module takes any leading dimensions"
         raise _misfit(layer, "x", f"has shape {list(x.shape)}, not {wanted}", fix)
-    if x.dtype not in FLOATS:
+    if layer.kind == "merge":
+        if x.dtype != torch.int32:
+            raise _misfit(layer, "x", f"is {x.dtype}, not torch.int32", "Pass the pairs that the shards' operators return")
+    elif x.dtype not in FLOATS:
         raise _misfit(layer, "x", f"is {x.dtype}", "Pass torch.float32, torch.float16 or torch.bfloat16")
 
 

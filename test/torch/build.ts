@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { WeightSource } from "../../runtime/layer.ts";
 import { packMetadata } from "../../runtime/pack/read-pack.ts";
-import type { Plan } from "../../runtime/plan.ts";
+import { kernelsOf, type Plan } from "../../runtime/plan.ts";
 import { encodeHeader } from "../../runtime/safetensors.ts";
 
 const execute = promisify(execFile);
@@ -37,8 +37,8 @@ export async function packBytes(plan: Plan, weights: WeightSource, metadata = pa
  * @returns the folder of both.
  */
 export async function buildLibraries(plan: Plan, files: ReadonlyMap<string, string>): Promise<string> {
-  const { layers } = plan.programs.find(({ target }) => target === "cuda")!;
-  const kernels = Object.values(layers).flatMap((layer) => layer.kernels);
+  const all = kernelsOf(plan).filter(({ target }) => target === "cuda");
+  const kernels = [...new Map(all.map(({ kernel }) => [kernel.file, kernel])).values()];
   const source = [
     '#include "../cuda-host/cuda-on-cpu.h"',
     '#define SHARED_SECTION "cuda_shared"',
@@ -65,11 +65,11 @@ export async function buildLibraries(plan: Plan, files: ReadonlyMap<string, stri
   ];
   const hash = createHash("sha256").update(JSON.stringify([source, FLAGS]));
   for (const part of parts) hash.update(readFileSync(join(here, part)));
-  const all = join(tmpdir(), `hirec-torch-${userInfo().uid}`);
-  const folder = join(all, hash.digest("hex").slice(0, 32));
+  const libraries = join(tmpdir(), `hirec-torch-${userInfo().uid}`);
+  const folder = join(libraries, hash.digest("hex").slice(0, 32));
   if (existsSync(folder)) return folder;
-  await mkdir(all, { recursive: true, mode: 0o700 });
-  const aside = await mkdtemp(join(all, "building-"));
+  await mkdir(libraries, { recursive: true, mode: 0o700 });
+  const aside = await mkdtemp(join(libraries, "building-"));
   try {
     await writeFile(join(aside, "kernels.cpp"), source);
     await execute("g++", [...FLAGS, join(aside, "kernels.cpp"), "-o", join(aside, "libcuda.so.1")]);

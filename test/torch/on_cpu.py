@@ -16,6 +16,33 @@ IS_FAKE = not hasattr(torch, "__version__")
 DEVICE = "cuda" if IS_FAKE else "cpu"
 
 
+def _fill_in():
+    """What packages use and a torch of before 2.4 lacks. An operator is then the function behind it, and checks nothing."""
+    import torch.distributed as dist
+
+    def custom_op(name, run, *, mutates_args, schema):
+        def call(*tensors):
+            return run(*tensors)
+
+        call.register_fake = lambda fake: fake
+        return call
+
+    def all_gather_into_tensor(output, tensor, group=None):
+        # As gloo does it since.
+        dist.all_gather(list(torch.chunk(output, dist.get_world_size(group))), tensor, group=group)
+
+    torch.library.custom_op = custom_op
+    torch.uint32 = torch.int32
+    torch.OutOfMemoryError = torch.cuda.OutOfMemoryError
+    dist.all_gather_into_tensor = all_gather_into_tensor
+
+
+if not IS_FAKE and not hasattr(torch.library, "custom_op"):
+    import torch.library
+
+    _fill_in()
+
+
 class OnCpu:
     """torch, with a card that is the CPU."""
 
@@ -59,11 +86,15 @@ def load(folder, capability=(9, 0)):
     return package, launches
 
 
-def check_launches(folder, layer, launches, weights, batches):
-    """Every launch of a layer is one of the plan: its kernels in order, as often as there are batches, on buffers that
-    are large enough, aligned, and the same wherever the plan says so."""
+def program_of(folder, layer):
+    """A layer's program of plan.json."""
     plan = json.loads((Path(folder) / "plan.json").read_text())
-    program = [each for each in plan["programs"] if each["target"] == "cuda"][-1]["layers"][layer]
+    return [each for each in plan["programs"] if each["target"] == "cuda"][-1]["layers"][layer]
+
+
+def check_launches(program, launches, weights, batches):
+    """Every launch is one of a program: its kernels in order, as often as there are batches, on buffers that are large
+    enough, aligned, and the same wherever the plan says so."""
     sizes = {each["name"]: each["bytes"] for each in program["buffers"]}
     roles = {each["name"]: each["role"] for each in program["buffers"]}
     assert len(launches) == batches * len(program["kernels"]), (len(launches), batches)

@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileModel, write } from "../../compiler/index.ts";
 import { classNames } from "../../compiler/torch/names.ts";
 import { python } from "../../compiler/torch/python.ts";
-import { defineModel, quantized, softmax } from "../../dsl/index.ts";
+import { defineModel, ffn, multinomial, quantized, softmax } from "../../dsl/index.ts";
+import { kernelsOf } from "../../runtime/plan.ts";
 import { writeFiles } from "./build.ts";
 import { PYTHON, whyNoPython } from "./python.ts";
 
@@ -31,9 +32,21 @@ const awkward = defineModel("3-awkward.names", {
   hireError: softmax({ ...head, weight: "f" }),
 });
 
+const weights = { gate: "gate", up: "up", down: "down" };
+
+/** Shards of several sizes, and some without rows. */
+const spread = defineModel("spread", {
+  head: softmax({ ...head, weight: "a", shards: 3, certify: "fallback", sample: multinomial() }),
+  few: softmax({ ...head, weight: "b", rows: 5, k: 2, shards: { count: 3, layout: "contiguous" } }),
+  one: softmax({ ...head, weight: "c", rows: 1, k: 1, shards: 3, mask: true }),
+  mlp: ffn({ inputs: 32, hidden: 128, weights, activation: (z) => Math.max(z, 0), estimator, k: 4, shards: 3 }),
+  whole: softmax({ ...head, weight: "d" }),
+});
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "hirec-torch-package-"));
+  await writeFiles(join(folder, "spread"), compileModel(spread, { targets: ["torch"] }).files);
   await writeFiles(join(folder, "awkward"), compileModel(awkward, { targets: ["torch"] }).files);
   await cp(committed, join(folder, "tiny-lm/torch"), { recursive: true });
 });
@@ -42,6 +55,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const packages = [
   ["tiny-lm", "hirec_tiny_lm"],
   ["awkward", "hirec_3_awkward_names"],
+  ["spread", "hirec_spread"],
 ] as const;
 
 const noPython = await whyNoPython();
@@ -104,7 +118,10 @@ print(json.dumps(sorted(names - sys.stdlib_module_names)))`;
 import json, hirec_3_awkward_names as package
 print(json.dumps([[name, kind.__name__, kind.plan.weights[0].name] for name, kind in package.LAYERS.items()]))`;
     const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1" };
-    const path = [join(folder, "awkward/torch"), join(root, "test/torch/fake")].join(":");
+    const path = [
+      join(folder, "awkward/torch"),
+      ...["fake", "safetensors"].map((each) => join(root, "test/torch", each)),
+    ].join(":");
     const { stdout } = await execute(PYTHON, ["-c", script], { env: { ...env, PYTHONPATH: path } });
     expect(JSON.parse(stdout)).toEqual([
       ["none", "None_2", 'a "quoted"\\ name'],
@@ -146,12 +163,44 @@ print(json.dumps([[name, kind.__name__, kind.plan.weights[0].name] for name, kin
 
 describe("what is emitted", () => {
   test("the package holds the plan's kernels, the same bytes as beside it", async () => {
-    const { plan, files } = compileModel(awkward, { targets: ["torch"] });
-    const kernels = new Set(plan.programs.flatMap(({ layers }) => Object.values(layers).flatMap((l) => l.kernels)));
-    expect(kernels.size).toBeGreaterThan(0);
-    for (const { file } of kernels) {
-      expect(files.get(`torch/hirec_3_awkward_names/${file}`)).toBe(files.get(file));
+    for (const [model, name] of [
+      [awkward, "hirec_3_awkward_names"],
+      [spread, "hirec_spread"],
+    ] as const) {
+      const { plan, files } = compileModel(model, { targets: ["torch"] });
+      const kernels = kernelsOf(plan);
+      expect(kernels.length).toBeGreaterThan(0);
+      for (const { kernel } of kernels) expect(files.get(`torch/${name}/${kernel.file}`)).toBe(files.get(kernel.file));
     }
+  });
+
+  test("what shards compute alike is stated once, in front of the layer, and nothing of shards without rows", () => {
+    const { plan, files } = compileModel(spread, { targets: ["torch"] });
+    const text = files.get("torch/hirec_spread/plan.py")!;
+    const parts = [...text.matchAll(/parts=\((.*)\),/g)].map(([, names]) => names!.split(/, ?/).filter(Boolean));
+    expect(parts).toEqual([
+      ["HEAD_SHARD0_PLAN", "HEAD_SHARD0_PLAN", "HEAD_SHARD0_PLAN"],
+      ["FEW_SHARD0_PLAN", "FEW_SHARD0_PLAN", "FEW_SHARD2_PLAN"],
+      ["ONE_SHARD0_PLAN", "None", "None"],
+      ["MLP_SHARD0_PLAN", "MLP_SHARD1_PLAN", "MLP_SHARD1_PLAN"],
+    ]);
+    const constants = [...text.matchAll(/^(\w+_PLAN) = /gm)].map(([, name]) => name);
+    expect(constants).toEqual([
+      ...["HEAD_SHARD0_PLAN", "HEAD__MERGE_PLAN", "HEAD_PLAN", "FEW_SHARD0_PLAN", "FEW_SHARD2_PLAN"],
+      ...["FEW__MERGE_PLAN", "FEW_PLAN", "ONE_SHARD0_PLAN", "ONE__MERGE_PLAN", "ONE_PLAN"],
+      ...["MLP_SHARD0_PLAN", "MLP_SHARD1_PLAN", "MLP_PLAN", "WHOLE_PLAN"],
+    ]);
+    for (const { packHash } of plan.shards!.shards) expect(text).toContain(`    "${packHash}",\n`);
+  });
+
+  test("a package's hash is another one when anything of it is", () => {
+    const hashOf = (model: Parameters<typeof compileModel>[0]) => {
+      const { files } = compileModel(model, { targets: ["torch"] });
+      return files.get("torch/hirec_few/plan.py")!.match(/^PACKAGE_HASH = "(\w{64})"$/m)![1];
+    };
+    const few = (k: number) => defineModel("few", { head: softmax({ ...head, k, weight: "a", shards: 2 }) });
+    expect(hashOf(few(4))).toBe(hashOf(few(4)));
+    expect(hashOf(few(4))).not.toBe(hashOf(few(5)));
   });
 
   test("launches that are the same for all cards are stated once, whatever else of a card the plan says", () => {

@@ -32,7 +32,7 @@ result = layer(x, **given)
 
 weights = {each.name: getattr(layer, each.name) for each in layer.plan.packed}
 batches = -(-job["tokens"] // layer.plan.batch)
-on_cpu.check_launches(job["folder"], job["layer"], launches, weights, batches)
+on_cpu.check_launches(on_cpu.program_of(job["folder"], job["layer"]), launches, weights, batches)
 if on_cpu.IS_FAKE:
     assert torch.check_canaries() == []
 for name, tensor in zip(result._fields, result):

@@ -62,7 +62,3 @@ test("HIRE-RUN-020 for a layer over shards that is loaded as if it were whole", 
   });
   close();
 });
-
-test("HIRE-PLAN-020 for a package for PyTorch over shards", async () => {
-  expect(await problemOf(() => compileModel(model, { targets: ["torch"] }))).toMatchObject({ code: "HIRE-PLAN-020" });
-});

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import ClassVar, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
-from . import launch, ops, pack
+from . import launch, ops, pack, ranks
 from .errors import HireError
 from .layer_plan import LayerPlan
 
@@ -24,66 +25,119 @@ class Layer(nn.Module):
     plan: ClassVar[LayerPlan]
     operator: ClassVar[ops.Operator]
 
-    def __init__(self) -> None:
+    def __init__(self, group: dist.ProcessGroup | None = None) -> None:
+        """group: of a model over shards, the process group whose ranks have one each; without it, all processes.
+
+        Raises HireError HIRE-RUN-020, HIRE-TORCH-009.
+        """
         super().__init__()
-        for packed in self.plan.packed:
+        self.group = group
+        self.shard = ranks.shard_of(group)
+        for packed in self.own.packed if self.own is not None else ():
             self.register_buffer(packed.name, torch.empty(packed.shape, dtype=ops.BITS[packed.dtype], device="meta"))
 
+    @property
+    def own(self) -> LayerPlan | None:
+        """What this process computes of the layer: all of it, or None where its shard has no rows."""
+        return self.plan
+
     def load_pack(self: Self, path: pack.PathLike, device: str | int | torch.device = "cuda") -> Self:
-        """Loads the weights that `hirec pack` wrote. Raises HireError HIRE-PACK-001, -002, -006 and -007."""
-        for name, tensor in pack.read_layer(path, self.plan, device).items():
+        """Loads the weights that `hirec pack` wrote.
+
+        Of a model over shards every rank calls it, with the path of all packs: without the number of the shard. The ranks
+        then find out that they are parts of one whole.
+
+        Raises HireError HIRE-PACK-001, -002, -006 and -007; over shards also HIRE-RUN-015, -016 and -017, HIRE-TORCH-010.
+        """
+
+        def read() -> dict[str, torch.Tensor]:
+            return pack.read_layer(path, self.own, device, self.shard)
+
+        loaded = read() if self.shard is None else ranks.load_together(self.plan.name, self.group, device, read)
+        for name, tensor in loaded.items():
             setattr(self, name, tensor)
         return self
 
     def prepare(self: Self, device: int | torch.device | None = None) -> Self:
         """Compiles and loads the kernels now, instead of at the first call. Raises HireError as a call does."""
-        launch.prepare(self.plan, device.index if isinstance(device, torch.device) else device)
+        for each in self.launched():
+            launch.prepare(each, device.index if isinstance(device, torch.device) else device)
         return self
+
+    def launched(self) -> list[LayerPlan]:
+        """What this process launches."""
+        return [self.plan]
 
     def run(
         self, x: torch.Tensor, mask: torch.Tensor | None = None, uniforms: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, ...]:
-        """The operator on x `[..., inputs]`.
+        """The layer on x `[..., inputs]`.
 
         mask: bool `[rows]`, true for rows that may be returned; without it every row may be.
         uniforms: `[...]` in [0, 1) by which rows are drawn; without them torch.rand draws them.
         returns: what the operator returns, each `[..., *]`, but indices as int64 and flags as bool.
-        Raises HireError HIRE-RUN-002, -006, HIRE-TORCH-001 to -006.
+        Raises HireError HIRE-RUN-002, -006, HIRE-TORCH-001 to -006, and over shards -011.
         """
-        given = {"x": x.reshape(-1, x.shape[-1])}
-        if self.plan.masked:
-            given["mask"] = self._words_of(mask, x.device)
+        self._check_mask(mask)
+        drawn: torch.Tensor | None = None
         if self.plan.drawn:
-            drawn = torch.rand(x.shape[:-1], device=x.device) if uniforms is None else uniforms.to(torch.float32)
-            given["uniforms"] = drawn.reshape(-1)
-        for packed in self.plan.packed:
-            given[packed.name] = getattr(self, packed.name)
+            drawn = self.draw(x) if uniforms is None else uniforms.to(torch.float32)
+            drawn = drawn.reshape(-1)
+        outputs = self.compute(x.reshape(-1, x.shape[-1]), mask, drawn)
+        shaped = [each.reshape(*x.shape[:-1], *each.shape[1:]) for each in outputs]
+        return tuple(_as_torch(each.name, tensor) for each, tensor in zip(self.plan.returns, shaped))
+
+    def draw(self, x: torch.Tensor) -> torch.Tensor:
+        """A uniform number for each token of x `[..., inputs]`."""
+        return torch.rand(x.shape[:-1], device=x.device)
+
+    def compute(
+        self, x: torch.Tensor, mask: torch.Tensor | None, uniforms: torch.Tensor | None
+    ) -> tuple[torch.Tensor, ...]:
+        """What the layer returns for x `[tokens, inputs]`, as the kernels write it."""
+        return self.operate(type(self).operator, self.plan, {"x": x, "uniforms": uniforms}, mask)
+
+    def operate(
+        self,
+        operator: ops.Operator,
+        own: LayerPlan,
+        given: dict[str, torch.Tensor | None],
+        mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, ...]:
+        """An operator, on what is given and the weights of this module.
+
+        mask: bool, of the rows of `own`.
+        """
+        x = given["x"]
+        assert x is not None
+        if own.masked:
+            every = torch.full((own.mask_words,), -1, dtype=torch.int32, device=x.device)
+            given["mask"] = every if mask is None else ops.mask_words(mask)
+        for packed in own.packed:
+            tensor: torch.Tensor = getattr(self, packed.name)
             # torch would answer with a result on meta, which holds no numbers.
-            if given[packed.name].is_meta and not x.is_meta:
+            if tensor.is_meta and not x.is_meta:
                 raise HireError(
                     "HIRE-TORCH-005",
                     f'Layer "{self.plan.name}" has no weights yet',
                     "Load them first: load_pack(path)",
                 )
-        outputs = type(self).operator(*given.values())
-        shaped = [each.reshape(*x.shape[:-1], *each.shape[1:]) for each in outputs]
-        return tuple(_as_torch(each.name, tensor) for each, tensor in zip(self.plan.returns, shaped))
+            given[packed.name] = tensor
+        return operator(*(given[name] for name in ops.arguments_of(own)))
 
-    def _words_of(self, mask: torch.Tensor | None, device: torch.device) -> torch.Tensor:
+    def _check_mask(self, mask: torch.Tensor | None) -> None:
         rows = self.plan.outputs
-        if mask is None:
-            return torch.full((self.plan.mask_words,), -1, dtype=torch.int32, device=device)
-        if mask.dtype != torch.bool or tuple(mask.shape) != (rows,):
+        if mask is not None and (mask.dtype != torch.bool or tuple(mask.shape) != (rows,)):
             raise HireError(
                 "HIRE-RUN-002",
                 f'The mask of layer "{self.plan.name}" is {mask.dtype} {list(mask.shape)}, not torch.bool [{rows}]',
                 "Pass true for rows that may be returned, for all tokens",
             )
-        return ops.mask_words(mask)
 
     def extra_repr(self) -> str:
         """What printing a model shows of the layer."""
-        return f"{self.plan.name}: {self.plan.inputs} -> {self.plan.outputs}, k={self.plan.k}, batch={self.plan.batch}"
+        shard = "" if self.shard is None else f", shard {self.shard}"
+        return f"{self.plan.name}: {self.plan.inputs} -> {self.plan.outputs}, k={self.plan.k}, batch={self.plan.batch}{shard}"
 
 
 def _as_torch(name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,10 @@ PACKAGE = "hirec_tiny_lm"
 PACK_FORMAT = 1
 # A pack carries the hash of the plan that it was made for.
 PACK_HASH = "c484c01b56f1c87fdd880aa8e119fa34f330e610a63d61f6b897c11732f75871"
+SHARD_PACK_HASHES: tuple[str, ...] = ()
+
+# Of everything that this package was compiled to.
+PACKAGE_HASH = "6b7b06cd7c0fe20a48463dacce2b3139daf8f3fbba9ceb4a460b71c622ab05ec"
 
 HEAD_PLAN = LayerPlan(
     name="head",

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch.distributed as dist
 from torch import nn
 
 from .errors import HireError
@@ -30,6 +31,7 @@ def swap(
     modules: Mapping[str, str] | None = None,
     *,
     dense_above: int | None = None,
+    group: dist.ProcessGroup | None = None,
 ) -> dict[str, nn.Module]:
     """Replaces output heads and feed-forwards of a model, such as one of Hugging Face.
 
@@ -38,15 +40,18 @@ def swap(
         were compiled from; the head of tied embeddings is the model's output embedding.
     dense_above: a feed-forward keeps the module that it replaces for calls with more tokens than this. By default the
         batch from which the dense module reads fewer bytes.
+    group: of a model over shards, the process group whose ranks have one each; without it, all processes. Every rank swaps
+        the same modules of a whole model of its own, with the path of all packs, without the number of the shard.
     returns: the new modules by name. Nothing is replaced when anything does not fit.
-    Raises HireError HIRE-RUN-008, HIRE-TORCH-007 and -008, HIRE-PACK-001, -002, -006 and -007.
+    Raises HireError HIRE-RUN-008, HIRE-TORCH-007 and -008, HIRE-PACK-001, -002, -006 and -007, and over shards as `Layer`
+    and `load_pack` do.
     """
     wanted = _guess(model) if modules is None else modules
     swaps = [_checked(model, name, layer) for name, layer in wanted.items()]
     made: dict[str, nn.Module] = {}
     for name, replaced, plan, measure in swaps:
         device = "cpu" if measure.device.type == "meta" else measure.device
-        layer = LAYERS[plan.name]().load_pack(pack, device)
+        layer = LAYERS[plan.name](group).load_pack(pack, device)
         made[name] = LMHead(layer) if plan.kind == "softmax" else SparseMLP(layer, replaced, dense_above)
     for name, module in made.items():
         parent, _, child = name.rpartition(".")

@@ -108,7 +108,35 @@ class Tensor:
         return self.reshape(*shape)
 
     def reshape(self, *shape):
-        return self.like(self.array.reshape(shape))
+        array = self.array.reshape(shape)
+        return self.like(array) if np.shares_memory(array, self.array) else self.copied(array)
+
+    def copied(self, array, kind=None):
+        """What an operation made, in memory of its own."""
+        fresh = _fresh(array.shape, kind or self.dtype)
+        fresh[...] = array
+        return self.like(fresh, kind)
+
+    def transpose(self, first, second):
+        return self.like(self.array.swapaxes(first, second))
+
+    def any(self, dim):
+        return self.copied(self.array.any(dim))
+
+    def nonzero(self):
+        return self.copied(np.argwhere(self.array), int64)
+
+    def index_copy(self, dim, index, source):
+        assert dim == 0 and source.dtype is self.dtype
+        result = self.clone()
+        result.array[index.array] = source.array
+        return result
+
+    def cpu(self):
+        return self.to("cpu")
+
+    def tolist(self):
+        return self.array.tolist()
 
     def expand(self, *shape):
         return self.like(np.broadcast_to(self.array, shape))
@@ -152,7 +180,9 @@ class Tensor:
         return self.array
 
     def __getitem__(self, at):
-        return self.like(self.array[at])
+        of_arrays = tuple(each.array if isinstance(each, Tensor) else each for each in (at if isinstance(at, tuple) else (at,)))
+        array = self.array[of_arrays]
+        return self.like(array) if np.shares_memory(array, self.array) else self.copied(array)
 
     def __setitem__(self, at, value):
         self.array[at] = value.array
@@ -163,8 +193,17 @@ class Tensor:
     def __ne__(self, other):
         return self.like(self.array != other, bool)
 
+    def __lt__(self, other):
+        return self.like(self.array < other, bool)
+
+    def __invert__(self):
+        return self.copied(~self.array)
+
+    def __add__(self, other):
+        return self.copied(self.array + other)
+
     def __mul__(self, other):
-        return self.like(self.array * other.array)
+        return self.copied(self.array * (other.array if isinstance(other, Tensor) else other))
 
     def __lshift__(self, other):
         return self.like(self.array << other.array)
@@ -194,7 +233,11 @@ def full(shape, value, dtype=float32, device="cpu"):
 
 
 def zeros(*shape, dtype=float32, device="cpu"):
-    return full(shape, 0, dtype, device)
+    return full(shape[0] if isinstance(shape[0], tuple) else shape, 0, dtype, device)
+
+
+def where(condition, chosen, other):
+    return chosen.copied(np.where(condition.array, chosen.array, other.array))
 
 
 def ones(*shape, dtype=float32, device="cpu"):
@@ -247,4 +290,4 @@ class cuda:
         return Stream()
 
 
-from . import library, nn  # noqa: F401
+from . import distributed, library, nn  # noqa: F401

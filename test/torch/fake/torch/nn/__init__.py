@@ -1,6 +1,6 @@
 """Modules, their buffers, parameters and names."""
 
-from . import Tensor, device, float32, zeros
+from .. import Tensor, device, float32, zeros
 
 
 class Parameter(Tensor):
