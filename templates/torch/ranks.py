@@ -54,9 +54,11 @@ def shard_of(group: dist.ProcessGroup | None) -> int | None:
 def gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Everybody's values, rank by rank: `[...]` becomes `[ranks, ...]`."""
     count = len(plan.SHARD_PACK_HASHES)
-    # One behind the other, which every backend takes, and torch.compile too.
+    # One behind the other: torch.compile takes it in no other form.
     taken = values.new_empty((count * values.shape[0], *values.shape[1:]))
-    dist.all_gather_into_tensor(taken, values, group=group)
+    # Later versions call it all_gather_single and warn of the name that torch 2.6 has.
+    all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+    all_gather(taken, values, group=group)
     return taken.view(count, *values.shape)
 
 

@@ -121,8 +121,10 @@ class ShardedHead(ShardedLayer):
         plan, operator = self.sharding.merge, type(self).operators.merge
         assert plan is not None and operator is not None
         tokens, missing = pairs.shape[0], -pairs.shape[0] % plan.batch
-        gathered = launch_by_launch(ranks.gather(pairs, self.group), plan.batch)
-        outputs = operator(gathered, *([] if uniforms is None else [pad(uniforms, (0, missing))]))
+        given: dict[str, torch.Tensor | None] = {"x": launch_by_launch(ranks.gather(pairs, self.group), plan.batch)}
+        if uniforms is not None:
+            given["uniforms"] = pad(uniforms, (0, missing))
+        outputs = self.operate(operator, plan, given, None)
         return {each.name: output[:tokens] for each, output in zip(plan.returns, outputs)}
 
 

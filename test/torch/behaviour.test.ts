@@ -13,13 +13,13 @@ import { encode } from "../cases/dtypes.ts";
 import { mulberry32 } from "../cases/random.ts";
 import { whyNoCompiler } from "../cuda-host/build.ts";
 import { buildLibraries, packBytes, writeFiles } from "./build.ts";
-import { runPython, whyNoPython } from "./python.ts";
+import { runPython, type Torch, whyNoPython } from "./python.ts";
 
 const script = await readFile(fileURLToPath(new URL("behaviour.py", import.meta.url)), "utf8");
 const functions = [...script.matchAll(/^def ((?:real_)?test_\w+)/gm)].map(([, name]) => name!);
 
 const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<"fake" | "real", string | undefined>> = {
+const missing: Readonly<Record<Torch, string | undefined>> = {
   fake: compilerMissing ?? (await whyNoPython("numpy")),
   real: compilerMissing ?? (await whyNoPython("numpy", "torch", "safetensors")),
 };

@@ -28,7 +28,7 @@ import { buildLibraries, packBytes, writeFiles } from "./build.ts";
 import { runPython, type Torch, whyNoPython } from "./python.ts";
 
 const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<"fake" | "real", string | undefined>> = {
+const missing: Readonly<Record<Torch, string | undefined>> = {
   fake: compilerMissing ?? (await whyNoPython("numpy")),
   real: compilerMissing ?? (await whyNoPython("numpy", "torch", "safetensors")),
 };

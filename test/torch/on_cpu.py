@@ -11,36 +11,10 @@ from types import SimpleNamespace
 sys.dont_write_bytecode = True
 
 import torch
+import torch.distributed
 
 IS_FAKE = not hasattr(torch, "__version__")
 DEVICE = "cuda" if IS_FAKE else "cpu"
-
-
-def _fill_in():
-    """What packages use and a torch of before 2.4 lacks. An operator is then the function behind it, and checks nothing."""
-    import torch.distributed as dist
-
-    def custom_op(name, run, *, mutates_args, schema):
-        def call(*tensors):
-            return run(*tensors)
-
-        call.register_fake = lambda fake: fake
-        return call
-
-    def all_gather_into_tensor(output, tensor, group=None):
-        # As gloo does it since.
-        dist.all_gather(list(torch.chunk(output, dist.get_world_size(group))), tensor, group=group)
-
-    torch.library.custom_op = custom_op
-    torch.uint32 = torch.int32
-    torch.OutOfMemoryError = torch.cuda.OutOfMemoryError
-    dist.all_gather_into_tensor = all_gather_into_tensor
-
-
-if not IS_FAKE and not hasattr(torch.library, "custom_op"):
-    import torch.library
-
-    _fill_in()
 
 
 class OnCpu:
@@ -84,6 +58,36 @@ def load(folder, capability=(9, 0)):
 
     package.driver.launch = record
     return package, launches
+
+
+@contextlib.contextmanager
+def exchanges():
+    """A list that gets the name of every collective call, for as long as a block runs."""
+    names, calls = [], {name: getattr(torch.distributed, name, None) for name in COLLECTIVES}
+
+    def counted(name, call):
+        def wrapped(*tensors, **options):
+            names.append(COLLECTIVES[name])
+            return call(*tensors, **options)
+
+        return wrapped
+
+    present = {name: call for name, call in calls.items() if call is not None}
+    for name, call in present.items():
+        setattr(torch.distributed, name, counted(name, call))
+    try:
+        yield names
+    finally:
+        for name, call in present.items():
+            setattr(torch.distributed, name, call)
+
+
+COLLECTIVES = {
+    "all_gather_into_tensor": "all_gather",
+    "all_gather_single": "all_gather",
+    "all_reduce": "all_reduce",
+    "broadcast": "broadcast",
+}
 
 
 def program_of(folder, layer):

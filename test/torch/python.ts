@@ -12,38 +12,18 @@ export const PYTHON = process.env.HIREC_PYTHON ?? "python3";
 const here = fileURLToPath(new URL(".", import.meta.url));
 
 /** @returns why Python cannot run here with these modules, or nothing. */
-export function whyNoPython(...modules: readonly string[]): Promise<string | undefined> {
-  return whyNot(PYTHON, modules);
-}
-
-/** @returns why there is no torch of Debian's here, which is one that emitted packages do not run with as they are, or nothing. */
-export function whyNoDebian(): Promise<string | undefined> {
-  return whyNot(DEBIAN, ["numpy", "torch.distributed"]);
-}
-
-const DEBIAN = "/usr/bin/python3";
-
-async function whyNot(python: string, modules: readonly string[]): Promise<string | undefined> {
+export async function whyNoPython(...modules: readonly string[]): Promise<string | undefined> {
   const imports = modules.map((name) => `import ${name}`).join("; ");
   const check = `import sys; assert sys.version_info >= (3, 9), "it is older than 3.9"; ${imports}`;
-  return execute(python, ["-c", check], { env: { ...process.env, PYTHONPATH: "" } }).then(
+  return execute(PYTHON, ["-c", check], { env: { ...process.env, PYTHONPATH: "" } }).then(
     () => undefined,
     (thrown: { code?: unknown; stderr?: string }) =>
-      thrown.code === "ENOENT" ? `there is no ${python}` : thrown.stderr!.trim().split("\n").at(-1)!,
+      thrown.code === "ENOENT" ? `there is no ${PYTHON}` : thrown.stderr!.trim().split("\n").at(-1)!,
   );
 }
 
-/**
- * The torch that a script imports: numpy's stand-in of test/torch/fake, a real one, or Debian's, which is from before
- * `custom_op`; test/torch/on_cpu.py fills that in.
- */
-export type Torch = "fake" | "real" | "debian";
-
-const BESIDE: Readonly<Record<Torch, readonly string[]>> = {
-  fake: ["fake", "safetensors"],
-  real: [],
-  debian: ["safetensors"],
-};
+/** The torch that a script imports: numpy's stand-in of test/torch/fake, or a real one. */
+export type Torch = "fake" | "real";
 
 /**
  * Runs a script of this folder.
@@ -56,9 +36,9 @@ export async function runPython(
   args: readonly string[],
   { libraries, torch, env = {} }: { libraries?: string; torch: Torch; env?: Readonly<Record<string, string>> },
 ): Promise<string> {
-  const path = [here, ...BESIDE[torch].map((folder) => `${here}${folder}`)].join(":");
+  const path = [here, ...(torch === "fake" ? [`${here}fake`] : [])].join(":");
   try {
-    const { stdout } = await execute(torch === "debian" ? DEBIAN : PYTHON, [`${here}${script}`, ...args], {
+    const { stdout } = await execute(PYTHON, [`${here}${script}`, ...args], {
       env: {
         ...process.env,
         PYTHONPATH: path,

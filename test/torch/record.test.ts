@@ -10,7 +10,7 @@ import { recordScript } from "../../compiler/record-script.ts";
 import { defineModel, ffn, quantized, softmax } from "../../dsl/index.ts";
 import { openSafetensors } from "../../runtime/node/safetensors-file.ts";
 import { failureOf } from "../unit/diagnostics/failure.ts";
-import { runPython, whyNoPython } from "./python.ts";
+import { runPython, type Torch, whyNoPython } from "./python.ts";
 
 const estimator = quantized({ bits: 4 });
 const weights = {
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const missing: Readonly<Record<"fake" | "real", string | undefined>> = {
+const missing: Readonly<Record<Torch, string | undefined>> = {
   fake: await whyNoPython("numpy"),
   real: await whyNoPython("torch", "safetensors"),
 };

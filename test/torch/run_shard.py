@@ -33,15 +33,8 @@ if "mask" in job:
     given["mask"] = read("mask", torch.uint8) != 0
 if "uniforms" in job:
     given["uniforms"] = read("uniforms", torch.float32)
-exchanges = []
-for name in ("all_gather_into_tensor", "all_reduce", "broadcast"):
-
-    def counted(*tensors, name=name, call=getattr(dist, name), **options):
-        exchanges.append(name)
-        return call(*tensors, **options)
-
-    setattr(dist, name, counted)
-result = layer(x, **given)
+with on_cpu.exchanges() as exchanges:
+    result = layer(x, **given)
 
 weights = {each.name: getattr(layer, each.name) for each in layer.own.packed} if layer.own else {}
 for program, tensors in ((job["programs"][rank], weights), (job["merge"], {})):

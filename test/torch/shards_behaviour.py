@@ -91,30 +91,11 @@ class swapped:
         setattr(self.owner, self.name, self.before)
 
 
-def counting():
-    """A list that gets the name of every collective call, for as long as a block runs."""
-    calls = []
-    replaced = []
-    for name in ("all_gather_into_tensor", "all_reduce", "broadcast"):
-
-        def counted(*given, name=name, call=getattr(dist, name), **options):
-            calls.append(name)
-            return call(*given, **options)
-
-        replaced.append(swapped(dist, name, counted))
-    return calls, replaced
-
-
-def calls_of(work):
-    calls, replaced = counting()
-    for each in replaced:
-        each.__enter__()
-    try:
+def exchanges_of(work):
+    """The names of the collective calls that something makes."""
+    with on_cpu.exchanges() as names:
         work()
-    finally:
-        for each in replaced:
-            each.__exit__()
-    return calls
+    return names
 
 
 # Before anything is exchanged
@@ -185,8 +166,13 @@ def test_packs_of_another_plan_are_made_again_under_the_path_of_all():
         path.write_bytes(data.replace(own_hash, b"0" * 64))
 
     def load(path):
-        code = "HIRE-PACK-006" if rank == 1 else "HIRE-RUN-015"
-        refused(code, "another version of its spec", f"--out {path}.", of=lambda: package.Head(group).load_pack(path, DEVICE))
+        def of():
+            package.Head(group).load_pack(path, DEVICE)
+
+        if rank == 1:
+            refused("HIRE-PACK-006", "another version of its spec", f"--out {path}", of=of)
+        else:
+            refused("HIRE-RUN-015", "Rank 1", "another version of its spec", of=of)
 
     with_packs(change, load)
 
@@ -246,7 +232,7 @@ def test_one_exchange_serves_any_number_of_tokens_and_leading_dimensions_stay():
     count = 2 * layer.plan.batch + 1
     x, uniforms = tokens(count, layer.plan), floats([i / count for i in range(count)])
     results = []
-    assert calls_of(lambda: results.append(layer(x, uniforms=uniforms))) == ["all_gather_into_tensor"]
+    assert exchanges_of(lambda: results.append(layer(x, uniforms=uniforms))) == ["all_gather"]
     (result,) = results
     for token in range(count):
         alone = layer(x[token : token + 1], uniforms=uniforms[token : token + 1])
@@ -257,12 +243,37 @@ def test_one_exchange_serves_any_number_of_tokens_and_leading_dimensions_stay():
     assert shaped.sampled.reshape(-1).tolist() == result.sampled[: count - 1].tolist()
 
 
+def test_only_what_may_have_missed_something_is_recomputed():
+    layer = loaded(package.Head)
+    x = tokens(3)
+    expected, merge, pairs, flags = layer(x), layer.merge, layer.pairs, []
+
+    def unsure(*given):
+        merged = merge(*given)
+        if len(flags) == 1:
+            # Of token 0 shard 1 may have more, of token 2 shard 0.
+            merged["open"] = floats([0, 1, 0, 0, 1, 0]).reshape(3, 2).to(torch.int32)
+        return merged
+
+    def asked(x, mask, again):
+        flags.append((x.tolist(), again.tolist()))
+        return pairs(x, mask, again)
+
+    layer.merge, layer.pairs = unsure, asked
+    result = layer(x)
+    assert flags[0] == (x.tolist(), [0, 0, 0])
+    assert flags[1:] == [([x[0].tolist(), x[2].tolist()], [rank, 1 - rank])]
+    assert result.certified.tolist() == [False, True, False]
+    assert result.indices.tolist() == expected.indices.tolist()
+    alike(result)
+
+
 def test_no_tokens_need_no_exchange():
     for kind in (package.Head, package.Mlp0):
         layer = loaded(kind)
         launches.clear()
         results = []
-        assert calls_of(lambda: results.append(layer(tokens(1, layer.plan)[:0]))) == [] and launches == []
+        assert exchanges_of(lambda: results.append(layer(tokens(1, layer.plan)[:0]))) == [] and launches == []
         assert all(each.shape[0] == 0 for each in results[0])
 
 
@@ -271,7 +282,7 @@ def test_uniforms_are_those_of_rank_0_where_none_are_given():
     drawn = floats([0.0, 0.999]) if rank == 0 else floats([0.5, 0.5])
     with swapped(torch, "rand", lambda shape, device: drawn.reshape(*shape)):
         results = []
-        assert calls_of(lambda: results.append(layer(tokens(2, layer.plan)))) == ["broadcast", "all_gather_into_tensor"]
+        assert exchanges_of(lambda: results.append(layer(tokens(2, layer.plan)))) == ["broadcast", "all_gather"]
     alike(results[0])
     assert results[0].sampled.tolist() == layer(tokens(2, layer.plan), uniforms=floats([0.0, 0.999])).sampled.tolist()
 
@@ -301,7 +312,7 @@ def test_a_mask_is_one_of_the_whole_head():
 def test_a_layer_that_is_whole_reads_the_pack_of_the_shard_and_exchanges_nothing():
     layer = loaded(package.Tail)
     results = []
-    assert calls_of(lambda: results.append(layer(tokens(3, layer.plan)))) == []
+    assert exchanges_of(lambda: results.append(layer(tokens(3, layer.plan)))) == []
     alike(results[0])
 
 
@@ -378,10 +389,48 @@ def test_swap_refuses_on_every_rank_what_one_refuses():
     with_packs(lambda own: (own / "a.1-of-2").write_bytes(b"no pack"), swap)
 
 
+# What only a real torch can tell
+
+
+def real_test_operators_of_shards_and_merges_pass_the_checks_of_torch():
+    layer = loaded(package.Draft)
+    weights = [getattr(layer, each.name) for each in layer.own.packed]
+    mask = torch.full((layer.own.mask_words,), -1, dtype=torch.int32, device=DEVICE)
+    operators = getattr(torch.ops, package.plan.PACKAGE)
+    part = getattr(operators, layer.own.name).default
+    x = tokens(layer.plan.batch, layer.plan)
+    torch.library.opcheck(part, (x, mask, *weights))
+    gathered = package.sharded.launch_by_launch(package.ranks.gather(part(x, mask, *weights), group), layer.plan.batch)
+    torch.library.opcheck(operators.draft__merge.default, (gathered, floats([0.5] * layer.plan.batch)))
+
+
+def real_test_layers_and_their_exchange_compile_into_one_graph():
+    draft, mlp = loaded(package.Draft), loaded(package.Mlp0)
+
+    def both(x, uniforms):
+        return draft(package.SparseMLP(mlp, None)(x), uniforms=uniforms)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(both, fullgraph=True, backend="aot_eager")
+    for count in (3, 5):
+        given = tokens(count), floats([i / count for i in range(count)])
+        expected, found = both(*given), compiled(*given)
+        assert [each.tolist() for each in found] == [each.tolist() for each in expected]
+        alike(found)
+
+
+def real_test_a_fallback_compiles_with_a_break_in_its_graph():
+    layer = loaded(package.Head)
+    torch._dynamo.reset()
+    found, expected = torch.compile(layer, backend="aot_eager")(tokens(3)), layer(tokens(3))
+    assert [each.tolist() for each in found] == [each.tolist() for each in expected]
+
+
 if __name__ == "__main__":
+    kinds = ("test_",) if on_cpu.IS_FAKE else ("test_", "real_test_")
     results = {}
     for name, function in list(globals().items()):
-        if inspect.isfunction(function) and name.startswith("test_"):
+        if inspect.isfunction(function) and name.startswith(kinds):
             try:
                 function()
                 results[name] = None

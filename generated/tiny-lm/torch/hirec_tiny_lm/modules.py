@@ -123,7 +123,8 @@ class Layer(nn.Module):
                     "Load them first: load_pack(path)",
                 )
             given[packed.name] = tensor
-        return operator(*(given[name] for name in ops.arguments_of(own)))
+        outputs = operator(*(given[name] for name in ops.arguments_of(own)))
+        return (outputs,) if isinstance(outputs, torch.Tensor) else outputs
 
     def _check_mask(self, mask: torch.Tensor | None) -> None:
         rows = self.plan.outputs

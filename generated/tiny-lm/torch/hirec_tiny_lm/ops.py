@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import torch
 
@@ -13,7 +13,8 @@ from . import launch, plan
 from .errors import HireError
 from .layer_plan import LayerPlan, Packed
 
-Operator = Callable[..., tuple[torch.Tensor, ...]]
+# Of several results it makes a tuple.
+Operator = Callable[..., Union[torch.Tensor, tuple[torch.Tensor, ...]]]
 
 # Packed tensors lie in a module as bits, which model.half() and model.to(torch.bfloat16) leave alone.
 BITS = {
@@ -50,25 +51,31 @@ def operator(layer: LayerPlan) -> Operator:
     result = ", ".join("Tensor" for _ in layer.returns)
     schema = f"({', '.join(f'Tensor {name}' for name in names)}) -> ({result})"
 
-    def run(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def run(*tensors: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         given = dict(zip(names, tensors))
         _check(layer, given)
         try:
             if layer.kind != "merge":
                 given["x"] = given["x"].to(torch.float32)
             given["x"] = given["x"].contiguous()
-            return launch.run(layer, given)
+            return _returned(launch.run(layer, given))
         except torch.OutOfMemoryError as error:
             raise torch.OutOfMemoryError(f'Layer "{layer.name}" of hirec: {error}') from error
 
-    def fake(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def fake(*tensors: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         x = tensors[0]
         check_tokens(layer, x)
-        return tuple(x.new_empty((x.shape[0], *each.shape), dtype=launch.DTYPES[each.dtype]) for each in layer.returns)
+        empty = (x.new_empty((x.shape[0], *each.shape), dtype=launch.DTYPES[each.dtype]) for each in layer.returns)
+        return _returned(tuple(empty))
 
     registered = torch.library.custom_op(f"{plan.PACKAGE}::{layer.name}", run, mutates_args=(), schema=schema)
     registered.register_fake(fake)
     return registered
+
+
+def _returned(outputs: tuple[torch.Tensor, ...]) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """To torch, a schema of one result is one of no tuple."""
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
 class ShardOperators(NamedTuple):

@@ -11,7 +11,7 @@ def save_file(tensors, path):
     for name, tensor in tensors.items():
         assert tensor.dtype is torch.float32 and tensor.is_contiguous()
         begin = len(data)
-        data += tensor.numpy().tobytes()
+        data += tensor.array.tobytes()
         header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, len(data)]}
     text = json.dumps(header).encode()
     with open(path, "wb") as file:

@@ -1,8 +1,9 @@
-"""safe_open, as far as an emitted package uses it, for the stand-in for torch and for a torch without safetensors."""
+"""safe_open, as far as an emitted package uses it."""
 
 import json
 import struct
 
+import numpy as np
 import torch
 
 KINDS = {"U32": torch.uint32, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -39,6 +40,7 @@ class safe_open:
 
     def get_tensor(self, name):
         entry = self.header[name]
-        begin, end = entry["data_offsets"]
-        tensor = torch.frombuffer(bytearray(self.data[begin:end]), dtype=KINDS[entry["dtype"]])
-        return tensor.reshape(*entry["shape"]).clone()
+        kind, (begin, end) = KINDS[entry["dtype"]], entry["data_offsets"]
+        array = np.frombuffer(self.data[begin:end], kind.of).reshape(entry["shape"])
+        tensor = torch.Tensor(array, kind)
+        return tensor.clone()
