@@ -61,10 +61,10 @@ class Sharding:
     """How a layer is spread over the ranks of a process group, each of which has the shard of its number."""
 
     interleaved: bool
-    """Whether row or group r is shard r mod count's; else each shard has the next `range` of them, the last ones fewer."""
+    """Whether row or group r is shard r mod count's; else each shard has the next `range` of them, or what is left."""
     range: int
     pairs: int
-    """Of a head, the pairs of key and row that every shard sends of a token: the bound of what it drops, and its best rows."""
+    """Of a head, the pairs of key and row that a shard sends of a token: the bound of what it drops, and best rows."""
     parts: tuple[LayerPlan | None, ...]
     """What each shard computes; None where it has no rows."""
     merge: LayerPlan | None

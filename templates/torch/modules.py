@@ -43,10 +43,11 @@ class Layer(nn.Module):
     def load_pack(self: Self, path: pack.PathLike, device: str | int | torch.device = "cuda") -> Self:
         """Loads the weights that `hirec pack` wrote.
 
-        Of a model over shards every rank calls it, with the path of all packs: without the number of the shard. The ranks
-        then find out that they are parts of one whole.
+        Of a model over shards every rank calls it, with the path of all packs: without the number of the shard. The
+        ranks then find out that they are parts of one whole.
 
-        Raises HireError HIRE-PACK-001, -002, -006 and -007; over shards also HIRE-RUN-015, -016 and -017, HIRE-TORCH-010.
+        Raises HireError HIRE-PACK-001, -002, -006 and -007; over shards also HIRE-RUN-015, -016 and -017, and
+        HIRE-TORCH-001 and -010.
         """
 
         def read() -> dict[str, torch.Tensor]:
@@ -136,8 +137,8 @@ class Layer(nn.Module):
 
     def extra_repr(self) -> str:
         """What printing a model shows of the layer."""
-        shard = "" if self.shard is None else f", shard {self.shard}"
-        return f"{self.plan.name}: {self.plan.inputs} -> {self.plan.outputs}, k={self.plan.k}, batch={self.plan.batch}{shard}"
+        plan, shard = self.plan, "" if self.shard is None else f", shard {self.shard}"
+        return f"{plan.name}: {plan.inputs} -> {plan.outputs}, k={plan.k}, batch={plan.batch}{shard}"
 
 
 def _as_torch(name: str, tensor: torch.Tensor) -> torch.Tensor:

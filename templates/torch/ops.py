@@ -78,10 +78,12 @@ def _returned(outputs: tuple[torch.Tensor, ...]) -> torch.Tensor | tuple[torch.T
 
 
 class ShardOperators(NamedTuple):
-    """The operators of a layer over shards: what each of them computes, None where it has no rows, and of a head the merge."""
+    """The operators of a layer over shards."""
 
     parts: tuple[Operator | None, ...]
+    """What each shard computes; None where it has no rows."""
     merge: Operator | None
+    """Of a head."""
 
 
 def shard_operators(layer: LayerPlan) -> ShardOperators:
@@ -89,7 +91,7 @@ def shard_operators(layer: LayerPlan) -> ShardOperators:
     assert layer.sharding is not None
     parts, merge = layer.sharding.parts, layer.sharding.merge
     made = {each: operator(each) for each in dict.fromkeys((*parts, merge)) if each is not None}
-    return ShardOperators(tuple(each and made[each] for each in parts), merge and made[merge])
+    return ShardOperators(tuple(made[each] if each else None for each in parts), made[merge] if merge else None)
 
 
 def mask_words(mask: torch.Tensor) -> torch.Tensor:
@@ -132,7 +134,8 @@ def check_tokens(layer: LayerPlan, x: torch.Tensor) -> None:
         raise _misfit(layer, "x", f"has shape {list(x.shape)}, not {wanted}", fix)
     if layer.kind == "merge":
         if x.dtype != torch.int32:
-            raise _misfit(layer, "x", f"is {x.dtype}, not torch.int32", "Pass the pairs that the shards' operators return")
+            fix = "Pass the pairs that the operators of shards return"
+            raise _misfit(layer, "x", f"is {x.dtype}, not torch.int32", fix)
     elif x.dtype not in FLOATS:
         raise _misfit(layer, "x", f"is {x.dtype}", "Pass torch.float32, torch.float16 or torch.bfloat16")
 

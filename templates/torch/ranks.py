@@ -1,4 +1,4 @@
-# The ranks of a process group, each of which has one shard of the model: what they tell each other, through torch.distributed.
+# What the ranks of a process group, each of which has one shard of the model, tell each other by torch.distributed.
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def shard_of(group: dist.ProcessGroup | None) -> int | None:
 def gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Everybody's values, rank by rank: `[...]` becomes `[ranks, ...]`."""
     count = len(plan.SHARD_PACK_HASHES)
-    # One behind the other: torch.compile takes it in no other form.
+    # One behind the other: gloo takes it in no other form, nor does torch.compile.
     taken = values.new_empty((count * values.shape[0], *values.shape[1:]))
     # Later versions call it all_gather_single and warn of the name that torch 2.6 has.
     all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
@@ -73,8 +73,8 @@ def load_together(
 ) -> Loaded:
     """Loads on every rank, after which all find out that they have parts of one whole.
 
-    Raises HireError of `load`; on the other ranks then HIRE-RUN-015. HIRE-RUN-016 where ranks have different packages, -017
-    where they load different layers, HIRE-TORCH-001 and -010 where they cannot exchange what is on their cards.
+    Raises what `load` raises; on the other ranks then HireError HIRE-RUN-015. HIRE-RUN-016 where ranks have different
+    packages, -017 where they load different layers, HIRE-TORCH-001 and -010 where they cannot exchange tensors.
     """
     launch.require_cuda()
     try:
@@ -109,8 +109,8 @@ def _everyone(
         raise HireError(
             "HIRE-TORCH-010",
             f"torch.distributed ({dist.get_backend(group)}) cannot exchange tensors on {place}: {error}",
-            'Use a backend for them, init_process_group("nccl"), with a card for each rank; if it is one, look at what the'
-            " other ranks printed last",
+            'Use a backend for them, init_process_group("nccl"), with a card for each rank; if it is one, look at what'
+            " the other ranks printed last",
         ) from error
     return [json.loads(bytes(record)) for record in records]
 
@@ -136,9 +136,10 @@ def _compare(everyone: list[dict[str, Any]]) -> None:
         )
     odd, usual = odd_of("layer")
     if odd:
+        theirs, ours = everyone[odd[0]]["layer"], everyone[usual]["layer"]
         raise HireError(
             "HIRE-RUN-017",
-            f'Rank {odd[0]} loads layer "{everyone[odd[0]]["layer"]}", and rank {usual} layer "{everyone[usual]["layer"]}"',
+            f'Rank {odd[0]} loads layer "{theirs}", and rank {usual} layer "{ours}"',
             "Load the same layers on every rank, in the same order",
         )
     for rank, each in enumerate(everyone):

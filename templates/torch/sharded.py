@@ -1,5 +1,5 @@
-# Layers over shards: every rank of a process group computes its part, all exchange what they found, and each has the result.
-# All ranks call a layer with the same tokens, and in the same order.
+# Layers over shards: every rank of a process group computes its part, all exchange what they found, and each has the
+# result. All ranks call the same layers in the same order, with the same tokens.
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class ShardedLayer(Layer):
 class ShardedHead(ShardedLayer):
     """An output head. Each shard sends its best rows, all that it has to offer, and each merges the same rows alike.
 
-    With a fallback, shards whose dropped rows may be among the results are asked for their exact ones: a second exchange, of
-    those tokens alone, before which the host waits for the first.
+    With a fallback, shards whose dropped rows may be among the results are asked for their exact ones: a second
+    exchange, of those tokens alone, before which the host waits for the first.
     """
 
     def draw(self, x: torch.Tensor) -> torch.Tensor:
@@ -147,8 +147,10 @@ class ShardedFeedForward(ShardedLayer):
 
 
 def launch_by_launch(gathered: torch.Tensor, batch: int) -> torch.Tensor:
-    """What was gathered, `[shards, tokens, words]`, as launches of the merge take it: each the tokens of its batch shard by
-    shard, `[launches * batch, shards * words]`. Zeros, which are no row, stand for the tokens that the last launch lacks."""
+    """What was gathered, `[shards, tokens, words]`, as the merge takes it, `[launches * batch, shards * words]`.
+
+    A launch has the tokens of its batch shard by shard. Zeros, no row, stand for the tokens that the last one lacks.
+    """
     shards, tokens, words = gathered.shape
     missing = -tokens % batch
     whole = pad(gathered, (0, 0, 0, missing)) if missing > 0 else gathered

@@ -21,7 +21,7 @@ async function told(torch: Torch): Promise<unknown[]> {
 
 const why = (await whyNoPython("numpy")) ?? (await whyNoPython("torch.distributed"));
 
-test.skipIf(why)(`the stand-in does as torch${why ? `, skipped: ${why}` : ""}`, { timeout: 60_000 }, async () => {
+test.skipIf(why)(`the stand-in does as torch${why ? `, skipped: ${why}` : ""}`, { timeout: 180_000 }, async () => {
   const [fake, real] = await Promise.all([told("fake"), told("real")]);
   expect(fake).toEqual(real);
   expect(fake[0]).toMatchObject({ "with a rank that has ended": "RuntimeError" });

@@ -33,7 +33,7 @@ class LaunchConfig(ctypes.Structure):
 
 
 PROGRAMMATIC_STREAM_SERIALIZATION = 6
-"""CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: starts a kernel while the one before on the stream still runs."""
+"""CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: starts a kernel while the one before it still runs."""
 
 PTX_VERSION = 5
 """CU_FUNC_ATTRIBUTE_PTX_VERSION: the virtual architecture that a kernel was compiled for, such as 90."""
@@ -92,8 +92,8 @@ def load(image: bytes, kernel: str) -> int:
 def waits_itself(function: int) -> bool:
     """Whether a kernel waits for the one before on its stream, and may be launched while that one runs.
 
-    Kernels do that for compute capability 9.0 and later; drivers before CUDA 12.3 cannot capture such launches in a graph.
-    The environment variable HIREC_CUDA_EARLY=0 keeps them from it.
+    Kernels do that for compute capability 9.0 and later; drivers before CUDA 12.3 cannot capture such launches in a
+    graph. The environment variable HIREC_CUDA_EARLY=0 keeps them from it.
     """
     version, compiled_for = ctypes.c_int(), ctypes.c_int()
     _check(library().cuDriverGetVersion(ctypes.byref(version)), "asking for the driver's version")

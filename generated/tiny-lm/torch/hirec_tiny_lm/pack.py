@@ -78,10 +78,10 @@ def _check_plan(path: PathLike, metadata: dict[str, str], shard: int | None) -> 
             _pack_again(path),
         )
     if shard is not None and made_for != plan.SHARD_PACK_HASHES[shard] and made_for in plan.SHARD_PACK_HASHES:
-        other = plan.SHARD_PACK_HASHES.index(made_for)
+        owner = plan.SHARD_PACK_HASHES.index(made_for)
         raise HireError(
             "HIRE-PACK-006",
-            f"{path} was packed for shard {other}, and this rank has shard {shard}",
+            f"{path} was packed for shard {owner}, and this rank has shard {shard}",
             "Give every rank the pack of its own shard, under the name that hirec pack gave it",
         )
     if made_for != (plan.PACK_HASH if shard is None else plan.SHARD_PACK_HASHES[shard]):

@@ -40,11 +40,11 @@ def swap(
         were compiled from; the head of tied embeddings is the model's output embedding.
     dense_above: a feed-forward keeps the module that it replaces for calls with more tokens than this. By default the
         batch from which the dense module reads fewer bytes.
-    group: of a model over shards, the process group whose ranks have one each; without it, all processes. Every rank swaps
-        the same modules of a whole model of its own, with the path of all packs, without the number of the shard.
+    group: of a model over shards, the process group whose ranks have one each; without it, all processes. Every rank
+        swaps the same modules of a whole model of its own, with the path of all packs, without the number of the shard.
     returns: the new modules by name. Nothing is replaced when anything does not fit.
-    Raises HireError HIRE-RUN-008, HIRE-TORCH-007 and -008, HIRE-PACK-001, -002, -006 and -007, and over shards as `Layer`
-    and `load_pack` do.
+    Raises HireError HIRE-RUN-008, HIRE-TORCH-007 and -008, HIRE-PACK-001, -002, -006 and -007, and over shards as
+    `Layer` and its `load_pack` do.
     """
     wanted = _guess(model) if modules is None else modules
     swaps = [_checked(model, name, layer) for name, layer in wanted.items()]
