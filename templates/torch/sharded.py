@@ -77,10 +77,7 @@ class ShardedHead(ShardedLayer):
     def exchange(
         self, x: torch.Tensor, mask: torch.Tensor | None, uniforms: torch.Tensor | None
     ) -> tuple[torch.Tensor, ...]:
-        nobody = torch.zeros(x.shape[0], dtype=torch.int32, device=x.device) if self.plan.asked else None
-        merged = self.merge(self.pairs(x, mask, nobody), uniforms)
-        unsure = merged.pop("open") != 0
-        merged["certified"] = ~unsure.any(-1)
+        nobody: torch.Tensor | None = None
         if self.plan.asked:
             if launch.is_captured():
                 raise HireError(
@@ -88,15 +85,32 @@ class ShardedHead(ShardedLayer):
                     f'Layer "{self.plan.name}" has a fallback over shards, which cannot be captured in a CUDA graph',
                     'Capture what comes before and after it, or compile it with certify: "report"',
                 )
-            # Everybody merged the same pairs, and so finds the same tokens. The host waits here.
-            needed = unsure.any(-1).nonzero().reshape(-1)
-            if needed.shape[0] > 0:
-                again = unsure[needed, self.rank].to(torch.int32)
-                pairs = self.pairs(x[needed], mask, again)
-                second = self.merge(pairs, None if uniforms is None else uniforms[needed])
-                for name in merged.keys() & second.keys():
-                    merged[name] = merged[name].index_copy(0, needed, second[name])
-        return tuple(merged[each.name] for each in self.plan.returns)
+            nobody = torch.zeros(x.shape[0], dtype=torch.int32, device=x.device)
+        merged = self.merge(self.pairs(x, mask, nobody), uniforms)
+        names = [each.name for each in self.plan.returns]
+        if "certified" in names:
+            merged["certified"] = ~(merged["open"] != 0).any(-1)
+        if self.plan.asked:
+            self.recompute(merged, x, mask, uniforms)
+        return tuple(merged[name] for name in names)
+
+    def recompute(
+        self,
+        merged: dict[str, torch.Tensor],
+        x: torch.Tensor,
+        mask: torch.Tensor | None,
+        uniforms: torch.Tensor | None,
+    ) -> None:
+        """Puts exact results in the place of those that are not proven."""
+        unsure = merged["open"] != 0
+        # Everybody merged the same pairs, and so finds the same tokens. The host waits here.
+        needed = unsure.any(-1).nonzero().reshape(-1)
+        if needed.shape[0] == 0:
+            return
+        pairs = self.pairs(x[needed], mask, unsure[needed, self.rank].to(torch.int32))
+        second = self.merge(pairs, None if uniforms is None else uniforms[needed])
+        for name, exact in second.items():
+            merged[name] = merged[name].index_copy(0, needed, exact)
 
     def pairs(self, x: torch.Tensor, mask: torch.Tensor | None, again: torch.Tensor | None) -> torch.Tensor:
         """What this shard sends: int32 `[tokens, pairs * 2]`, of which zeros are no row."""

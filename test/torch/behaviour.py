@@ -233,6 +233,11 @@ def test_a_layer_without_weights_is_refused():
     refused("HIRE-TORCH-005", "head", "load_pack", of=lambda: package.Head()(numbers(3, head_plan.inputs)))
 
 
+def test_a_group_of_ranks_for_a_model_without_shards_is_refused():
+    refused("HIRE-RUN-020", "no shards", of=lambda: package.Head(object()))
+    refused("HIRE-RUN-020", of=lambda: package.swap(Model(), pack, {"lm_head": "head"}, group=object()))
+
+
 def test_cards_before_ampere_are_refused():
     layer, x = loaded(package.Head), numbers(3, head_plan.inputs)
     with swapped(launch, "capability_of", lambda device: 75):

@@ -14,7 +14,7 @@ PACK_HASH = "c484c01b56f1c87fdd880aa8e119fa34f330e610a63d61f6b897c11732f75871"
 SHARD_PACK_HASHES: tuple[str, ...] = ()
 
 # Of everything that this package was compiled to.
-PACKAGE_HASH = "d5ec953128023221247e045bbf672acc88a8b105827b8fe7473d2435031feea0"
+PACKAGE_HASH = "dc58e9192c0db3148dd0ba490a74ec6695a4c45e5a045a88073dcbf56da171c9"
 
 HEAD_PLAN = LayerPlan(
     name="head",
