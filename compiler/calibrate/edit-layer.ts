@@ -212,7 +212,9 @@ function addProperty(text: MagicString, options: ObjectLiteralExpression, name: 
   const whole = options.getSourceFile().getFullText();
   const before = whole.slice(0, last.getStart());
   const indent = /\n([ \t]*)$/.exec(before)?.[1];
-  const comma = /^\s*,/.exec(whole.slice(last.getEnd()))?.[0];
+  // A comment behind the last property stays with it.
+  const behind = indent === undefined ? /^\s*,/ : /^\s*,([ \t]*\/\/[^\n]*)?/;
+  const comma = behind.exec(whole.slice(last.getEnd()))?.[0];
   const separator = indent === undefined ? " " : `\n${indent}`;
   if (comma === undefined) text.appendLeft(last.getEnd(), `,${separator}${name}: ${value}`);
   else text.appendLeft(last.getEnd() + comma.length, `${separator}${name}: ${value},`);

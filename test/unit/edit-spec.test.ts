@@ -113,6 +113,17 @@ describe.each(SHAPES)("values %s", (_name, text) => {
   });
 });
 
+test("a comment stays with its property when others follow", async () => {
+  const path = join(folder, "comment.hire.ts");
+  await writeFile(path, SHAPES[0]![1].replace("})", "}),\n  batch: 2, // tokens\n"));
+  const spec = await load(path);
+  const { texts } = await editSpec(spec, check(spec), new Map([["head", SETTINGS[1]!]]), (file) =>
+    readFileSync(file, "utf8"),
+  );
+  const [{ after } = { after: "" }] = texts.values();
+  expect(after).toContain("batch: 2, // tokens\n  candidates: 13,\n");
+});
+
 describe("what shards select and send", () => {
   const changes: readonly NonNullable<Setting["shards"]>[] = [
     { slack: 2.5, exchange: 5 },
