@@ -37,10 +37,18 @@ export interface CheckedScored {
   readonly shard?: PartOfPlan;
 }
 
-/** How a layer is spread, and what its exchange costs. */
-export interface CheckedShards {
+/** How a layer is to be spread, as a spec says it. */
+export interface AskedShards {
   readonly count: number;
   readonly layout: ShardRows["layout"];
+  /** How many times its fair share a shard selects, or the recall from which that follows. */
+  readonly slack: number | { readonly recall: number };
+  /** Rows that a shard of a head sends at first, or the odds of a second exchange from which they follow; absent of a feed-forward. */
+  readonly exchange?: number | { readonly resend: number };
+}
+
+/** How a layer is spread, and what its exchange costs. */
+export interface CheckedShards extends AskedShards {
   /** What a shard selects: rows that it recomputes, or groups that it adds up. */
   readonly keep: number;
   /** Rows of an output head that a shard sends at first; 0 of a feed-forward, which exchanges none. */

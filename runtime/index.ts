@@ -4,9 +4,10 @@
 export { agree, type Facts } from "./collective/agree.ts";
 export type { Collective } from "./collective/collective.ts";
 export type { CollectiveOptions } from "./collective/deadline.ts";
-export { loadShard, type ShardedLayer } from "./collective/load-shard.ts";
+export { loadShard, type ShardedLayer, type ShardLoadOptions } from "./collective/load-shard.ts";
 export { localCollectives } from "./collective/local.ts";
 export type { RawLoader } from "./collective/raw-layer.ts";
+export type { MeasuredRecall, MonitorOptions } from "./collective/recall-monitor.ts";
 export type { ShardedFfn } from "./collective/sharded-ffn.ts";
 export type { ShardedResult, ShardedSoftmax } from "./collective/sharded-softmax.ts";
 export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";

@@ -15,6 +15,11 @@ export function shardChoices(choices: number, { count, layout, index }: ShardRow
   return Math.min(Math.max(0, choices - index * each), each);
 }
 
+/** Whose row it is, or group, by its number among all. */
+export function shardOf(row: number, all: number, { count, layout }: Omit<ShardRows, "index">): number {
+  return layout === "interleaved" ? row % count : Math.floor(row / Math.ceil(all / count));
+}
+
 /** The number, among all, of a shard's row or group. */
 export function globalRow(row: number, all: number, { count, layout, index }: ShardRows): number {
   return layout === "interleaved" ? row * count + index : index * Math.ceil(all / count) + row;

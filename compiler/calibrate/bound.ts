@@ -19,9 +19,16 @@ export function measured({ measure }: Target, quality: Quality): number {
 export function lowerBound(target: Target, quality: Quality, k: number): number {
   const { tokens } = quality;
   const share = measured(target, quality);
-  if (target.measure !== "recall") return wilson(share, tokens);
+  return target.measure === "recall" ? recallBound(quality, k) : wilson(share, tokens);
+}
+
+/** The same of recall alone, of k rows per token. */
+export function recallBound(
+  { tokens, recall: { mean: share }, recallVariance }: Pick<Quality, "tokens" | "recall" | "recallVariance">,
+  k: number,
+): number {
   const independent = (share * (1 - share)) / k;
-  const effect = independent === 0 ? 1 : Math.min(k, Math.max(1, quality.recallVariance / independent));
+  const effect = independent === 0 ? 1 : Math.min(k, Math.max(1, recallVariance / independent));
   return wilson(share, (tokens * k) / effect);
 }
 

@@ -12,6 +12,7 @@ import type { Plan } from "../../runtime/plan.ts";
 import { emit } from "../emit.ts";
 import type { CheckedLayer, CheckedModel } from "../model.ts";
 import { pickProfiles } from "../pick-profiles.ts";
+import { selectedBy } from "../spread.ts";
 import { tile } from "../tile.ts";
 import { measured } from "./bound.ts";
 import { bestReachable, choose } from "./choose.ts";
@@ -19,7 +20,14 @@ import { savedByCommon } from "./firing.ts";
 import { type Grid, gridOf, selectorsOf, withSetting } from "./grid.ts";
 import { readTokens } from "./input.ts";
 import { calibrateLayer, workOf } from "./layer.ts";
-import { type Calibration, type LayerCalibration, RESULT_FORMAT, type Target } from "./result.ts";
+import {
+  type Calibration,
+  type LayerCalibration,
+  RESULT_FORMAT,
+  type ShardCalibration,
+  type Target,
+} from "./result.ts";
+import { proposeForShards, type ShardedLayer } from "./shards.ts";
 import { hashOf, openState } from "./state.ts";
 
 export interface CalibrateOptions {
@@ -44,7 +52,7 @@ export interface CalibrateOptions {
 /** Raised whenever the same input is measured differently. */
 const MEASURE_VERSION = 2;
 
-/** @throws HireError of the families HIRE-PACK and HIRE-CAL, -001 to -003. */
+/** @throws HireError of the families HIRE-PACK and HIRE-CAL, -001 to -003 and -007. */
 export async function calibrate(model: CheckedModel, options: CalibrateOptions): Promise<Calibration> {
   const started = performance.now();
   const files: SafetensorsFile[] = [];
@@ -60,6 +68,13 @@ export async function calibrate(model: CheckedModel, options: CalibrateOptions):
   try {
     const recorded = await open(options.activations);
     const layers = layersOf(model, recorded, options.layers);
+    if (options.grid?.slack && !layers.some(({ shards }) => shards)) {
+      throw new HireError({
+        code: "HIRE-CAL-007",
+        message: "--slack has no meaning here: none of the layers that are calibrated has shards",
+        fix: "Remove --slack, or name a layer over shards with --layer",
+      });
+    }
     const plans = Object.fromEntries(layers.map((layer) => [layer.name, tile(layer)]));
     const weights = findWeights({ layers: plans }, await open(options.weights));
     // What is wrong with any layer is said before the first is measured.
@@ -124,6 +139,7 @@ function propose(
   { target, written }: CalibrateOptions,
 ): { readonly proposed: readonly LayerCalibration[]; readonly problems: readonly Diagnostic[] } {
   const chosen = new Map<string, number>();
+  const overShards = new Map<string, NonNullable<ShardCalibration["proposal"]>>();
   const problems: Diagnostic[] = [];
   const groups = written ?? found.map(({ layer }) => [layer]);
   for (const group of groups) {
@@ -132,6 +148,14 @@ function propose(
     const places = choose(members, target, (i, settings) => compiles(model, members[i]!.layer, settings));
     if (places) members.forEach(({ layer }, i) => void chosen.set(layer, places[i]!));
     else problems.push(unreachable(members, target));
+    const sharded = members.flatMap((member): ShardedLayer[] => {
+      const layer = layers[found.indexOf(member)]!;
+      const setting = member.settings[chosen.get(member.layer) ?? -1];
+      return member.shards ? [{ layer: setting ? withSetting(layer, setting) : layer, measured: member.shards }] : [];
+    });
+    const proposals = sharded.length > 0 ? proposeForShards(sharded) : [];
+    sharded.forEach(({ layer }, i) => void overShards.set(layer.name, proposals[i]!));
+    if (proposals.some(({ keep }) => keep === undefined)) problems.push(tooLittleSlack(sharded));
   }
   const proposed = found.map((each, i): LayerCalibration => {
     const proposal = chosen.get(each.layer);
@@ -147,6 +171,7 @@ function propose(
       ...(proposal !== undefined && { proposal }),
       ...(best !== undefined && { best }),
       ...(firing && { firing }),
+      ...(each.shards && { shards: { ...each.shards, proposal: overShards.get(each.layer)! } }),
     };
   });
   return { proposed, problems };
@@ -162,6 +187,21 @@ function compiles(model: CheckedModel, name: string, setting: Parameters<typeof 
     if (thrown instanceof HireError) return false;
     throw thrown;
   }
+}
+
+function tooLittleSlack(layers: readonly ShardedLayer[]): Diagnostic {
+  const each = layers.map(({ layer, measured: { slacks, target } }) => {
+    const best = slacks.filter(({ selected }) => selected === selectedBy(layer).selected).at(-1);
+    const of = best
+      ? `slack ${best.slack} has ${best.heldOut.recall.mean.toFixed(4)}, surely ${best.bound.toFixed(4)}`
+      : "none was tried";
+    return `layer "${layer.name}" wants ${target.recall}, ${of}`;
+  });
+  return {
+    code: "HIRE-CAL-004",
+    message: `No slack reaches the recall over shards that is asked for: ${each.join("; ")}`,
+    fix: 'Try more slack (--slack), record more tokens, spread rows with layout "interleaved", or ask for less in shards: { slack: { recall } }',
+  };
 }
 
 function unreachable(members: readonly LayerCalibration[], target: Target): Diagnostic {

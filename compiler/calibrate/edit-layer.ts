@@ -36,7 +36,7 @@ export function editLayer(
   text: MagicString,
   { call: span }: CallSite,
   given: object,
-  setting: Setting,
+  setting: Partial<Setting>,
 ): void {
   const call = source
     .getDescendantsOfKind(SyntaxKind.CallExpression)
@@ -46,18 +46,20 @@ export function editLayer(
   const options = literalOf(argument);
   if (!options) throw new Refusal("its options are not written in its call", spanOf(argument));
   const properties = options.getProperties();
-  for (const name of ["estimator", "candidates", "select"]) {
+  for (const name of Object.keys(setting)) {
     const spread = properties.find(Node.isSpreadAssignment);
     const isWritten = properties.some((each) => !Node.isSpreadAssignment(each) && nameOf(each) === name);
     if (spread && !isWritten && name in given) throw new Refusal(`${name} comes from a spread`, spanOf(spread));
   }
-  const estimator = builderOf(setting.estimator);
-  const selector = builderOf(setting.select);
-  setBuilt(source, text, options, "estimator", estimator);
-  setValue(text, options, "candidates", String(setting.candidates));
-  // What is the default needs no words where there were none.
-  const isDefault = keyOf(setting.select) === keyOf(DEFAULTS[builderName(source, call) === "ffn" ? "ffn" : "softmax"]);
-  if (!isDefault || propertyOf(options, "select")) setBuilt(source, text, options, "select", selector);
+  const { estimator, candidates, select, shards } = setting;
+  if (estimator) setBuilt(source, text, options, "estimator", builderOf(estimator));
+  if (candidates !== undefined) setValue(text, options, "candidates", String(candidates));
+  if (select) {
+    // What is the default needs no words where there were none.
+    const isDefault = keyOf(select) === keyOf(DEFAULTS[builderName(source, call) === "ffn" ? "ffn" : "softmax"]);
+    if (!isDefault || propertyOf(options, "select")) setBuilt(source, text, options, "select", builderOf(select));
+  }
+  if (shards) setShards(text, options, shards);
 }
 
 const DEFAULTS: Readonly<Record<"softmax" | "ffn", CheckedSelector>> = {
@@ -155,6 +157,27 @@ function setValue(text: MagicString, options: ObjectLiteralExpression, name: str
   if (!isSame) text.update(before.getStart(), before.getEnd(), value);
 }
 
+/** Sets properties of `shards`, which may be a number alone. What follows from a recall or from odds becomes a number. */
+function setShards(text: MagicString, options: ObjectLiteralExpression, values: NonNullable<Setting["shards"]>): void {
+  const property = propertyOf(options, "shards");
+  const value = Node.isPropertyAssignment(property) ? property.getInitializerOrThrow() : undefined;
+  if (!property || !value) throw new Refusal("shards is not written in its call", spanOf(property ?? options));
+  const entries = Object.entries(values).map(([name, each]) => [name, String(each)] as const);
+  if (Node.isNumericLiteral(value)) {
+    const all = [["count", value.getText()], ...entries].map(([name, each]) => `${name}: ${each}`);
+    text.update(value.getStart(), value.getEnd(), `{ ${all.join(", ")} }`);
+    return;
+  }
+  const literal = literalOf(value);
+  if (!literal) throw new Refusal("shards comes from a variable or helper", spanOf(property));
+  for (const [name, each] of entries) {
+    const found = propertyOf(literal, name);
+    const before = Node.isPropertyAssignment(found) ? literalOf(found.getInitializerOrThrow()) : undefined;
+    if (before?.getProperties().every(isPlain)) text.update(before.getStart(), before.getEnd(), each);
+    else setValue(text, literal, name, each);
+  }
+}
+
 /** A property of an object literal; refuses where a spread behind it may say otherwise. */
 function propertyOf(options: ObjectLiteralExpression, name: string): Node | undefined {
   const properties = options.getProperties();
@@ -189,7 +212,9 @@ function addProperty(text: MagicString, options: ObjectLiteralExpression, name: 
   const whole = options.getSourceFile().getFullText();
   const before = whole.slice(0, last.getStart());
   const indent = /\n([ \t]*)$/.exec(before)?.[1];
-  const comma = /^\s*,/.exec(whole.slice(last.getEnd()))?.[0];
+  // A comment behind the last property stays with it.
+  const behind = indent === undefined ? /^\s*,/ : /^\s*,([ \t]*\/\/[^\n]*)?/;
+  const comma = behind.exec(whole.slice(last.getEnd()))?.[0];
   const separator = indent === undefined ? " " : `\n${indent}`;
   if (comma === undefined) text.appendLeft(last.getEnd(), `,${separator}${name}: ${value}`);
   else text.appendLeft(last.getEnd() + comma.length, `${separator}${name}: ${value},`);

@@ -36,14 +36,14 @@ export function writtenTogether(spec: LoadedSpec): readonly (readonly string[])[
 export async function editSpec(
   spec: LoadedSpec,
   model: CheckedModel,
-  settings: ReadonlyMap<string, Setting>,
+  settings: ReadonlyMap<string, Partial<Setting>>,
   read: (path: string) => string,
 ): Promise<SpecEdit> {
   const texts = new Map<string, { before: string; after: string }>();
   const problems: Diagnostic[] = [];
   const edits = new Map<string, { readonly source: SourceFile; readonly text: MagicString }>();
   const project = new Project({ useInMemoryFileSystem: true, skipLoadingLibFiles: true });
-  const applied = new Map<string, Setting>();
+  const applied = new Map<string, Partial<Setting>>();
   for (const names of writtenTogether(spec)) {
     const setting = settings.get(names[0]!);
     if (!setting) continue;
@@ -81,7 +81,7 @@ export async function editSpec(
 async function whyWrong(
   spec: LoadedSpec,
   model: CheckedModel,
-  settings: ReadonlyMap<string, Setting>,
+  settings: ReadonlyMap<string, Partial<Setting>>,
   texts: SpecEdit["texts"],
 ): Promise<string | undefined> {
   const overrides = new Map([...texts].map(([path, { after }]) => [path, after]));
@@ -109,7 +109,7 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function notEditable(names: readonly string[], setting: Setting, { message, span }: Refusal): Diagnostic {
+function notEditable(names: readonly string[], setting: Partial<Setting>, { message, span }: Refusal): Diagnostic {
   const values = Object.entries(writtenValues(setting)).map(([name, value]) => `${name}: ${value}`);
   return {
     code: "HIRE-CAL-005",

@@ -1,6 +1,7 @@
 // The settings that are tried: estimators, and for each of them candidates and selectors.
 
 import type { CheckedEstimator, CheckedLayer, CheckedSelector } from "../model.ts";
+import { selectedBy, spread } from "../spread.ts";
 import type { Setting } from "./result.ts";
 
 /** What is varied, each list in the order in which it is tried. */
@@ -13,6 +14,8 @@ export interface Grid {
   readonly candidates: readonly number[];
   /** Recall of the two-stage selector; 1 is `exact()`. */
   readonly select: readonly number[];
+  /** Of a layer over shards: how many times its fair share a shard selects. */
+  readonly slack: readonly number[];
 }
 
 type Quantized = Extract<CheckedEstimator, { kind: "quantized" }>;
@@ -21,6 +24,9 @@ export type QuantizedGroup = Quantized["group"];
 
 /** How many times k the candidates of an output head are, and those of a feed-forward. */
 const TIMES_K = { softmax: [1, 1.5, 2, 3, 4, 6, 8, 12, 16], ffn: [1, 1.125, 1.25, 1.5, 1.75, 2, 2.5, 3] } as const;
+
+/** How many times its fair share a shard selects; with as many times as there are shards, nothing can be lost. */
+const SLACKS = [1, 1.125, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512];
 
 /** Shares of the inputs that ranks are. */
 const RANKS = [1 / 16, 1 / 8, 3 / 16, 1 / 4];
@@ -52,7 +58,12 @@ export function gridOf(layer: CheckedLayer, given: Partial<Grid> = {}): Grid {
     basis: given.basis ?? ["weights", "activations"],
     candidates: [...new Set(candidates)].filter((count) => count >= k && count <= choices).sort((a, b) => a - b),
     select: given.select ?? [0.9, 0.95, 0.99, 0.999, 1],
+    slack: layer.shards ? (given.slack ?? defaultSlacks(layer.shards.count)) : [],
   };
+}
+
+function defaultSlacks(count: number): readonly number[] {
+  return [...SLACKS.filter((slack) => slack < count), count];
 }
 
 /** The estimators of a grid, and that of the spec where it is not among them. */
@@ -81,9 +92,12 @@ export function selectorsOf({ select }: Grid, layer: CheckedLayer): CheckedSelec
   return [...new Map([...all, layer.select].map((each) => [keyOf(each), each])).values()];
 }
 
-/** A layer in another setting. */
-export function withSetting(layer: CheckedLayer, { estimator, candidates, select }: Setting): CheckedLayer {
-  return { ...layer, estimator, candidates, select };
+/** A layer in another setting. What its shards select and send follows anew. */
+export function withSetting(layer: CheckedLayer, setting: Partial<Setting>): CheckedLayer {
+  const { estimator = layer.estimator, candidates = layer.candidates, select = layer.select } = setting;
+  const changed = { ...layer, estimator, candidates, select };
+  if (!layer.shards) return changed;
+  return { ...changed, shards: spread({ ...layer.shards, ...setting.shards }, selectedBy(changed)) };
 }
 
 /** What is selected from: rows, or groups of them that are not common. */

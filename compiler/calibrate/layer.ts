@@ -16,6 +16,7 @@ import { rankSettings } from "./choose.ts";
 import { firingOf } from "./firing.ts";
 import { choicesOf, estimatorsOf, type Grid, keyOf, selectorsOf, withSetting } from "./grid.ts";
 import type { LayerCalibration, ScoreShape, Setting, SettingResult, Target } from "./result.ts";
+import { calibrateShards } from "./shards.ts";
 import type { SplitTokens } from "./split.ts";
 
 /** What one estimator's settings came to, before they are ranked. */
@@ -130,6 +131,7 @@ function describe(
     ...(current >= 0 && { current }),
     scores: shapeOf(exact, counts.calibration),
     ...(exact.neurons && { firing: firingOf(exact) }),
+    ...(layer.shards && { shards: calibrateShards(layer, layer.shards, grid, exact, counts.calibration) }),
   };
 }
 

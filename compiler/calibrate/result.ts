@@ -38,6 +38,8 @@ export interface Setting {
   readonly estimator: CheckedEstimator;
   readonly candidates: number;
   readonly select: CheckedSelector;
+  /** Of a layer over shards, what of them is to be changed. */
+  readonly shards?: { readonly slack?: number; readonly exchange?: number };
 }
 
 export interface LayerCalibration {
@@ -68,6 +70,8 @@ export interface LayerCalibration {
   readonly best?: number;
   readonly scores: ScoreShape;
   readonly firing?: Firing;
+  /** Of a layer over shards. */
+  readonly shards?: ShardCalibration;
 }
 
 export interface TokenCounts {
@@ -97,6 +101,72 @@ export interface SettingResult extends Setting {
   readonly front: boolean;
   /** Of one launch on the device that was asked for, with its tokens going in and its results coming out; the median. */
   readonly milliseconds?: number;
+}
+
+/**
+ * What the split of a layer costs, by exact scores: its shards as the plan spreads them, each with the best of its own. What is
+ * predicted is the closed form for best rows, or groups, that lie at random.
+ */
+export interface ShardCalibration {
+  readonly count: number;
+  readonly layout: "interleaved" | "contiguous";
+  /** Recall that slack has to reach on both parts, surely on the held-out one; of a head, odds of a second exchange at most, on both. */
+  readonly target: { readonly recall: number; readonly resend?: number };
+  /** Of a head for every number of candidates of the grid. From the smallest slack on. */
+  readonly slacks: readonly SlackResult[];
+  /** Of a head, for every number of rows that a shard may send at first. */
+  readonly exchanges?: readonly ExchangeResult[];
+  /** What the spec makes each shard select, in rows or groups, and send. */
+  readonly current: { readonly selected: number; readonly keep: number; readonly sent: number };
+  /**
+   * What a shard should select and send in the setting that is proposed, and what of the spec that changes; `keep` is absent when no
+   * slack reaches the target, `sent` of a feed-forward.
+   */
+  readonly proposal?: {
+    readonly selected: number;
+    readonly keep?: number;
+    readonly sent?: number;
+    readonly change: NonNullable<Setting["shards"]>;
+  };
+}
+
+export interface SlackResult {
+  /** How many the whole layer selects: candidates of a head, `k` of a feed-forward. */
+  readonly selected: number;
+  readonly slack: number;
+  /** How many of them a shard selects. */
+  readonly keep: number;
+  /** Exact bytes that a token asks of a shard. */
+  readonly bytes: number;
+  /** Share of the best `selected` that shards select together: in closed form, and as measured. */
+  readonly predicted: number;
+  readonly calibration: ShardQuality;
+  readonly heldOut: ShardQuality;
+  /** What the share is at least, with 95 % confidence, by the held-out part; 1 where nothing can be lost. */
+  readonly bound: number;
+}
+
+export interface ShardQuality {
+  readonly tokens: number;
+  readonly recall: Summary;
+  readonly recallVariance: number;
+  /**
+   * Of a feed-forward, on `errorTokens` tokens: ‖output - exact output‖ / ‖exact output‖, where the exact output is that of the exact k
+   * best groups, so that what shards compute beyond them counts too; and the same of the groups alone that are missed.
+   */
+  readonly error?: Summary;
+  readonly missed?: Summary;
+}
+
+export interface ExchangeResult {
+  /** Rows that every shard sends at first. */
+  readonly sent: number;
+  /** Bytes that a shard sends per token, those of second exchanges included as often as they are measured on the calibration part. */
+  readonly bytes: number;
+  /** Odds that some shard has to send more: in closed form, and as measured. */
+  readonly predicted: number;
+  readonly calibration: number;
+  readonly heldOut: number;
 }
 
 /** How the exact scores of tokens are spread, for histograms with the cut. */

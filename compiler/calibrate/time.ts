@@ -63,10 +63,10 @@ function timedPlaces({ settings, proposal, current }: LayerCalibration, target: 
   return [proposal, current, ...reaching.slice(0, FRONT)].filter((place) => place !== undefined);
 }
 
-/** Milliseconds of one launch with its tokens going in and its results coming out, the median. */
+/** Milliseconds of one launch with its tokens going in and its results coming out, the median; of a layer over shards, whole. */
 async function timeOf(
   model: CheckedModel,
-  layer: CheckedLayer,
+  { shards: _, ...layer }: CheckedLayer,
   folder: string,
   { device, targets, weights, activations }: TimeOptions,
 ): Promise<number> {

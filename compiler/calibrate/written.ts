@@ -4,13 +4,18 @@ import type { CheckedEstimator, CheckedSelector } from "../model.ts";
 import type { Setting } from "./result.ts";
 
 /** The values as they are written in a spec, by property. */
-export function writtenValues({ estimator, candidates, select }: Setting): Readonly<Record<string, string>> {
-  const builder = builderOf(estimator);
-  const selector = builderOf(select);
+export function writtenValues(setting: Partial<Setting>): Readonly<Record<string, string>> {
+  const { estimator, candidates, select, shards = {} } = setting;
+  const built = (value: CheckedEstimator | CheckedSelector) => {
+    const { name, options } = builderOf(value);
+    return callText(name, options);
+  };
+  const values = Object.entries(shards).map(([name, value]) => [`shards.${name}`, String(value)]);
   return {
-    estimator: callText(builder.name, builder.options),
-    candidates: String(candidates),
-    select: callText(selector.name, selector.options),
+    ...(estimator && { estimator: built(estimator) }),
+    ...(candidates !== undefined && { candidates: String(candidates) }),
+    ...(select && { select: built(select) }),
+    ...Object.fromEntries(values),
   };
 }
 

@@ -2,27 +2,16 @@
 
 import type { Built } from "../../dsl/index.ts";
 import type { CheckedShards } from "../model.ts";
-import { smallestKeep } from "../recall.ts";
-import { smallestSent } from "../shard-odds.ts";
+import { type Selected, spread } from "../spread.ts";
 import { optionsOf, type Part, type Reader, show } from "./reader.ts";
 
 const MAX_SHARDS = 1024;
 
 /** Of what all shards select together, so much is to be among what one device would select. */
-const DEFAULT_RECALL = 0.999;
+export const DEFAULT_RECALL = 0.999;
 
 /** So seldom a second exchange is to be needed. */
-const DEFAULT_RESEND = 0.001;
-
-/** What a layer selects from, and how much of it. */
-export interface Selected {
-  readonly kind: "softmax" | "ffn";
-  /** Rows or groups that there are. */
-  readonly choices: number;
-  /** How many of them are recomputed by a head, or added up by a feed-forward. */
-  readonly selected: number;
-  readonly k: number;
-}
+export const DEFAULT_RESEND = 0.001;
 
 /** @returns nothing for a layer that is whole; reports HIRE-SPEC-008 to -010, -013 to -015 and -028. */
 export function checkShards(
@@ -50,17 +39,8 @@ export function checkShards(
     });
   }
   if (!(count > 1) || !(k <= selected) || !(selected <= choices)) return {};
-  const spread = { rows: choices, count };
-  const largest = Math.ceil(choices / count);
-  const keep =
-    typeof slack === "number"
-      ? Math.min(largest, Math.ceil((slack * selected) / count))
-      : smallestKeep(spread, selected, slack.recall);
-  if (kind === "ffn") return { shards: { count, layout, keep, sent: 0 } };
-  // A second exchange takes what is there already: the k best of a shard are.
-  const most = Math.min(k, largest);
-  const sent = typeof exchange === "number" ? exchange : smallestSent(spread, k, exchange.resend);
-  return { shards: { count, layout, keep: Math.max(keep, most), sent: Math.min(sent, most) } };
+  const asked = { count, layout, slack, ...(kind === "softmax" && { exchange }) };
+  return { shards: spread(asked, { kind, choices, selected, k }) };
 }
 
 const DEFAULTS = {

@@ -7,6 +7,7 @@ import { shardPlan } from "../shard-plan.ts";
 import type { Collective } from "./collective.ts";
 import { PAIR_WORDS } from "./pairs.ts";
 import type { RawLoader } from "./raw-layer.ts";
+import { checkMonitor, createMonitor, type MonitorOptions, withCandidates } from "./recall-monitor.ts";
 import { createShardedFfn, type ShardedFfn } from "./sharded-ffn.ts";
 import { createShardedSoftmax, type ShardedSoftmax } from "./sharded-softmax.ts";
 
@@ -27,24 +28,34 @@ export interface LayerOnDevice {
   readonly program: LayerProgram;
 }
 
+export interface ShardLoadOptions {
+  /** Measures what share of the best groups the shards of feed-forwards find. Every rank asks for the same. */
+  readonly monitor?: MonitorOptions;
+}
+
 /**
  * Loads sharded layers as the shard whose number is the collective's rank.
  * @param names of sharded layers.
  * @throws HireError HIRE-RUN-020 when there are not as many participants as shards, HIRE-RUN-008 when there is no such layer,
- * and whatever the loader throws; what was loaded is freed then.
+ * HIRE-RUN-024 when none of them can be monitored, and whatever the loader throws; what was loaded is freed then.
  */
-export function loadShard(
+export async function loadShard(
   plan: Plan,
   names: readonly string[],
   loader: RawLoader,
   collective: Collective,
+  { monitor }: ShardLoadOptions = {},
 ): Promise<Readonly<Record<string, ShardedLayer>>> {
+  if (monitor) checkMonitor(plan, names, monitor);
   const load = (name: string, part: LayerOnDevice) => loader.load(name, part.plan, part.program);
   return loadParts(plan, names, loader.profile, collective, async (name, { whole, own, merge }) => {
-    const layer = own && (await load(name, own));
+    const isMonitored = monitor !== undefined && whole.kind === "ffn";
+    const layer = own && (await load(name, isMonitored ? { ...own, program: withCandidates(own.program) } : own));
     try {
       if (whole.kind === "ffn") {
-        return createShardedFfn(name, whole, layer && { plan: own!.plan as FfnPlan, layer }, collective);
+        const part = layer && { plan: own!.plan as FfnPlan, layer };
+        const watch = monitor && createMonitor(name, whole, partsOf(plan, name), collective, monitor);
+        return createShardedFfn(name, whole, part, collective, watch);
       }
       const layers = {
         ...(layer && { own: { plan: own!.plan as SoftmaxPlan, layer } }),
@@ -96,6 +107,11 @@ export async function loadParts<Layer extends { destroy(): void }>(
     for (const layer of Object.values(layers)) layer.destroy();
     throw thrown;
   }
+}
+
+/** What each shard computes of a feed-forward. */
+function partsOf({ shards }: Plan, name: string): (FfnPlan | undefined)[] {
+  return shards!.shards.map(({ part }) => shards!.parts[part]!.layers[name] as FfnPlan | undefined);
 }
 
 /** The merge as a layer without weights, whose tokens are what was gathered of each. */

@@ -7,6 +7,7 @@ import type { FfnPlan, Plan } from "../plan.ts";
 import { globalRow } from "../shard-rows.ts";
 import type { Collective } from "./collective.ts";
 import type { RawLayer } from "./raw-layer.ts";
+import type { MeasuredRecall, RecallMonitor } from "./recall-monitor.ts";
 
 export interface ShardedFfn {
   readonly kind: "ffn";
@@ -18,25 +19,39 @@ export interface ShardedFfn {
    * @returns the sum over all shards, and the groups that this shard selected, numbered among all, `[tokens, k of the shard]`.
    */
   run(x: Float32Array): Promise<FloatFfnResult>;
+  /** What the monitor has measured so far, the same on every rank; absent when none was asked for. */
+  readonly recall?: () => MeasuredRecall;
   destroy(): void;
 }
 
-/** @param own the shard's part, absent when it has no groups. */
+/**
+ * @param own the shard's part, absent when it has no groups; with a monitor it gives its candidates besides.
+ */
 export function createShardedFfn(
   name: string,
   plan: FfnPlan,
   own: { readonly plan: FfnPlan; readonly layer: RawLayer } | undefined,
   collective: Collective,
+  monitor?: RecallMonitor,
 ): ShardedFfn {
   const run = async (x: Float32Array): Promise<FloatFfnResult> => {
     const tokens = tokenCount(name, plan, x);
-    const part = own
-      ? ffnResult(await own.layer.run({ x }))
+    const sampled = monitor?.sample(tokens) ?? [];
+    const outputs = await own?.layer.run({ x });
+    const part = outputs
+      ? ffnResult(outputs)
       : { output: new Float32Array(tokens * plan.outputs), groups: new Uint32Array() };
     const output = await collective.allReduceSum(part.output, `adding up layer "${name}"`);
+    await monitor?.measure(sampled, outputs?.chosen);
     return { output, groups: own ? numberedAmongAll(part.groups, own.plan, collective.rank) : part.groups };
   };
-  return { kind: "ffn", plan, run, destroy: () => own?.layer.destroy() };
+  return {
+    kind: "ffn",
+    plan,
+    run,
+    ...(monitor && { recall: () => monitor.recall }),
+    destroy: () => own?.layer.destroy(),
+  };
 }
 
 /** @param own the shard's part. @param groups as it numbers them. */

@@ -1,5 +1,6 @@
 // The layers of a compiled model on the device of one's choice, whatever runs them.
 
+import { checkMonitor, type MeasuredRecall, type MonitorOptions } from "../collective/recall-monitor.ts";
 import type { CompiledCuda } from "../cuda/model.ts";
 import type { SoftmaxInputs } from "../inputs.ts";
 import type { LayerResult } from "../layer.ts";
@@ -15,11 +16,15 @@ export interface OpenOptions {
   readonly pack: string;
   readonly device: RunDevice;
   readonly profile?: string;
+  /** Measures the recall of feed-forwards over shards. */
+  readonly monitor?: MonitorOptions;
 }
 
 /** A layer of any kind on any device; `x` is `[tokens, inputs]`. */
 export interface RunnableLayer {
   run(x: Float32Array, inputs?: SoftmaxInputs): Promise<LayerResult>;
+  /** Of a feed-forward over shards that is monitored. */
+  readonly recall?: () => MeasuredRecall;
 }
 
 export interface OpenLayers {
@@ -42,6 +47,7 @@ export async function openLayers(
   names: readonly string[],
   options: OpenOptions,
 ): Promise<OpenLayers> {
+  if (options.monitor) checkMonitor(compiled.plan, names, options.monitor);
   if (compiled.plan.shards) return openShards(compiled, names, options);
   const pack = await openPack(options.pack, compiled.plan);
   try {

@@ -35,7 +35,7 @@ export async function openShards(
   try {
     return await onBackend(compiled, options, async (backend) => {
       const shards = await Promise.all(
-        collectives.map((collective) => openShard(compiled, names, backend, collective, options.pack)),
+        collectives.map((collective) => openShard(compiled, names, backend, collective, options)),
       );
       const layers = names.map((name) => [name, sideBySide(shards.map((shard) => shard.layers[name]!))] as const);
       const { profile } = shards[0]!;
@@ -70,7 +70,7 @@ async function openShard(
   names: readonly string[],
   backend: Backend,
   collective: Collective,
-  packPath: string,
+  { pack: packPath, monitor }: OpenOptions,
 ): Promise<OpenShard> {
   const { plan } = compiled;
   const { rank } = collective;
@@ -81,7 +81,7 @@ async function openShard(
   try {
     const isSharded = (name: string) => requireLayer(plan, name).sharding !== undefined;
     const loader = backend.loader(compiled, pack.weights);
-    const sharded = await loadShard(plan, names.filter(isSharded), loader, collective);
+    const sharded = await loadShard(plan, names.filter(isSharded), loader, collective, { ...(monitor && { monitor }) });
     const wholeNames = names.filter((name) => !isSharded(name));
     const whole =
       wholeNames.length > 0 ? await backend.load({ ...compiled, plan: own }, pack.weights, wholeNames) : undefined;
@@ -115,12 +115,15 @@ function runnableOf(plan: Plan, layer: ShardedLayer, name: string, collective: C
       const { output, groups } = await layer.run(x);
       return { output, groups: await gatherGroups(plan, name, groups, x.length / layer.plan.inputs, collective) };
     },
+    ...(layer.recall && { recall: layer.recall }),
   };
 }
 
 /** All shards of this process take part in a run, and all get the same. */
 function sideBySide(shards: readonly RunnableLayer[]): RunnableLayer {
+  const { recall } = shards[0]!;
   return {
+    ...(recall && { recall }),
     run: async (x, inputs): Promise<LayerResult> => {
       const [first] = await Promise.all(shards.map((shard) => shard.run(x, inputs)));
       return first!;

@@ -1,5 +1,6 @@
 // Running a compiled model on tensors from a file, into a file.
 
+import type { MeasuredRecall, MonitorOptions } from "../collective/recall-monitor.ts";
 import type { CompiledCuda } from "../cuda/model.ts";
 import type { LayerPlan } from "../plan.ts";
 import { openLayers, type RunDevice, type RunnableLayer } from "./open-layers.ts";
@@ -15,6 +16,8 @@ export interface RunOptions {
   readonly layer?: string;
   readonly device: RunDevice;
   readonly profile?: string;
+  /** Measures the recall of feed-forwards over shards. */
+  readonly monitor?: MonitorOptions;
   /** Called while running: tokens done out of all tokens of all layers. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -31,6 +34,8 @@ export interface RunSummary {
     readonly tokens: number;
     /** Tokens of which it is certain that no row was missed; absent when the layer is not certified. */
     readonly certified?: number;
+    /** Of a feed-forward over shards, where it was asked for. */
+    readonly recall?: MeasuredRecall;
   }[];
 }
 
@@ -60,7 +65,8 @@ export async function runFile(compiled: CompiledCuda, options: RunOptions): Prom
         });
         const tokens = tokensOf(name, taken);
         const certified = result.certified && Array.from(result.certified).filter((flag) => flag === 1).length;
-        layers.push({ layer: name, tokens, ...(certified !== undefined && { certified }) });
+        const recall = runnable[name]!.recall?.();
+        layers.push({ layer: name, tokens, ...(certified !== undefined && { certified }), ...(recall && { recall }) });
         outputs.push(...resultTensors(name, tokens, result));
       }
       // All shards have the same results; the first writes them.

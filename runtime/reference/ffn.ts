@@ -19,6 +19,8 @@ export interface ReferenceFfn {
   select(x: Float32Array): GroupSelection;
   /** What one token gets, `[outputs]`, when these groups and the common ones are computed, and no others. */
   compute(x: Float32Array, groups: readonly number[]): Float64Array;
+  /** The exact scores by which one token, `[inputs]`, orders these groups, `[groups]`; others have none. */
+  exactScores(x: Float32Array, groups: readonly number[]): Float64Array;
 }
 
 export interface GroupSelection {
@@ -88,10 +90,16 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
   };
 
   const exactScore = groupScore(group, (value) => value);
+  const exactScores = (x: Float32Array, groups: readonly number[]): Float64Array => {
+    const scores = new Float64Array(group.count);
+    for (const index of groups) scores[index] = exactScore(membersOf(index).map((row) => preActivation(row, x)));
+    return scores;
+  };
   return {
     plan,
     select,
     compute,
+    exactScores,
     run: async (x) => {
       const tokens = tokenCount(name, plan, x);
       const output = new Float64Array(tokens * outputs);
@@ -99,9 +107,7 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
       for (let token = 0; token < tokens; token++) {
         const one = x.subarray(token * inputs, (token + 1) * inputs);
         const chosen = [...select(one).candidates];
-        const scores = new Float64Array(group.count);
-        for (const index of chosen) scores[index] = exactScore(membersOf(index).map((row) => preActivation(row, one)));
-        const best = sortRows(chosen, scores).slice(0, k);
+        const best = sortRows(chosen, exactScores(one, chosen)).slice(0, k);
         groups.set(best, token * k);
         output.set(compute(one, best), token * outputs);
       }

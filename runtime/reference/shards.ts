@@ -1,6 +1,7 @@
 // Shards of a layer, and the merge of what they send, in float64: for `--device reference`, and what kernels are held against.
 // Values become f32 when they are sent, as the exchange has them.
 
+import { emptyPairs, PAIR_WORDS } from "../collective/pairs.ts";
 import type { RawLayer, RawLoader } from "../collective/raw-layer.ts";
 import { NO_ROW, type WeightSource } from "../layer.ts";
 import type { FfnPlan, LayerPlan, Plan, SoftmaxPlan } from "../plan.ts";
@@ -23,11 +24,24 @@ async function loadReference(name: string, plan: LayerPlan, weights: WeightSourc
 }
 
 async function ffnShard(name: string, plan: FfnPlan, weights: WeightSource): Promise<RawLayer> {
-  const { run } = await createReferenceFfn(name, plan, weights);
+  const { run, select, exactScores } = await createReferenceFfn(name, plan, weights);
+  const { inputs, candidates } = plan;
   return {
     run: async ({ x }) => {
       const { output, groups } = await run(x);
-      return { output: Float32Array.from(output).buffer, groups: groups.slice().buffer as ArrayBuffer };
+      const { words: chosen } = emptyPairs(x.length / inputs, candidates);
+      for (let token = 0; token < x.length / inputs; token++) {
+        const one = x.subarray(token * inputs, (token + 1) * inputs);
+        const found = select(one).candidates;
+        const scores = exactScores(one, found);
+        const pairs = found.flatMap((group) => [keyOf(scores[group]!), group]);
+        chosen.set(pairs, token * candidates * PAIR_WORDS);
+      }
+      return {
+        output: Float32Array.from(output).buffer,
+        groups: groups.slice().buffer as ArrayBuffer,
+        chosen: chosen.buffer as ArrayBuffer,
+      };
     },
     destroy: () => {},
   };

@@ -4,15 +4,17 @@ import { check } from "../../compiler/check.ts";
 import { emit } from "../../compiler/emit.ts";
 import type { Profile } from "../../compiler/profiles.ts";
 import { defineModel, type ShardOptions, softmax } from "../../dsl/index.ts";
-import { loadShard } from "../../runtime/collective/load-shard.ts";
+import { loadShard, type ShardLoadOptions } from "../../runtime/collective/load-shard.ts";
 import { localCollectives } from "../../runtime/collective/local.ts";
 import type { RawLoader } from "../../runtime/collective/raw-layer.ts";
+import type { MeasuredRecall } from "../../runtime/collective/recall-monitor.ts";
 import type { ShardedFfn } from "../../runtime/collective/sharded-ffn.ts";
 import type { ShardedResult, ShardedSoftmax } from "../../runtime/collective/sharded-softmax.ts";
 import { NO_ROW, type WeightSource } from "../../runtime/layer.ts";
 import type { FloatFfnResult } from "../../runtime/layer-data.ts";
 import { packWeights } from "../../runtime/pack/weight-tensors.ts";
 import type { FfnPlan, Plan, SoftmaxPlan } from "../../runtime/plan.ts";
+import { referenceLoader } from "../../runtime/reference/shards.ts";
 import { shardPlan } from "../../runtime/shard-plan.ts";
 import { compileCase, LAYER } from "./compile-case.ts";
 import { ffnModel } from "./compile-ffn.ts";
@@ -86,10 +88,11 @@ export async function runShards<Layer extends SoftmaxPlan | FfnPlan, Result>(
   { plan, packs }: CompiledShards<Layer, unknown>,
   loader: (weights: WeightSource) => RawLoader,
   run: (layer: OfKind<Layer>) => Promise<Result>,
+  options: ShardLoadOptions = {},
 ): Promise<Result[]> {
   const shards = await Promise.all(
     localCollectives(packs.length).map(async (collective) => {
-      const layers = await loadShard(plan, [LAYER], loader(packs[collective.rank]!), collective);
+      const layers = await loadShard(plan, [LAYER], loader(packs[collective.rank]!), collective, options);
       return layers[LAYER]! as OfKind<Layer>;
     }),
   );
@@ -98,6 +101,19 @@ export async function runShards<Layer extends SoftmaxPlan | FfnPlan, Result>(
   } finally {
     for (const shard of shards) shard.destroy();
   }
+}
+
+/** The same of a feed-forward, with what its shards measure on every second token, and what they are to, by float64. */
+export async function runMonitored(
+  compiled: CompiledShards<FfnPlan, FfnData>,
+  loader: (weights: WeightSource) => RawLoader,
+): Promise<{ results: FloatFfnResult[]; recalls: MeasuredRecall[]; expected: MeasuredRecall }> {
+  const run = async (layer: ShardedFfn) => ({ result: await layer.run(compiled.data.x), recall: layer.recall!() });
+  const options = { monitor: { every: 2 } };
+  const found = await runShards(compiled, loader, run, options);
+  const [reference] = await runShards(compiled, referenceLoader.bind(undefined, compiled.plan), run, options);
+  const [results, recalls] = [found.map(({ result }) => result), found.map(({ recall }) => recall)];
+  return { results, recalls, expected: reference!.recall };
 }
 
 /** How the cases of the tables are spread: counts that divide nothing, both layouts, exchanges that are sure to be too small. */

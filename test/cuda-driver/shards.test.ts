@@ -7,6 +7,7 @@ import {
   compileShardedFfn,
   ffnProblems,
   headProblems,
+  runMonitored,
   runShards,
   shardSection,
 } from "../cases/sharded.ts";
@@ -38,7 +39,8 @@ describe.skipIf(missing)(`shards on CUDA${missing ? `, skipped: ${missing}` : ""
   test.each(ffns)("%s, over %o", async (_name, shards, ffnCase) => {
     const compiled = compileShardedFfn(ffnCase, shards, [CUDA]);
     const loader = cudaLoader.bind(undefined, card.device, compiled);
-    const results = await runShards(compiled, loader, (each) => each.run(compiled.data.x));
+    const { results, recalls, expected } = await runMonitored(compiled, loader);
     expect(ffnProblems(ffnCase, compiled, results)).toEqual([]);
+    for (const recall of recalls) expect(recall).toEqual(expected);
   });
 });

@@ -63,6 +63,7 @@ function underMpi(ranks: number, shards: number, output: string, more: Readonly<
   const [command, ...before] = openMpi.command(ranks);
   const run = ["run", at(`${shards}/small`), "--weights", at(`${shards}.pack`), "--input", at("x.safetensors")];
   const given = [...before, process.execPath, CLI, ...run, "--output", at(output), "--device", "reference"];
+  given.push("--monitor", "2");
   return execute(command!, given, { ...openMpi.environment, ...more });
 }
 
@@ -88,7 +89,9 @@ describe.skipIf(openMpi.missing)(`layers under mpirun${openMpi.missing ? `, skip
       "--output",
       at(`local-${shards}`),
     ];
-    await hirec(["run", at(`${shards}/small`), ...local, "--device", "reference"]);
+    const alone = await hirec(["run", at(`${shards}/small`), ...local, "--device", "reference", "--monitor", "2"]);
+    const recall = /mlp: recall over shards \d+\.\d\d % on 3 tokens.*/;
+    expect(recall.exec(output)?.[0]).toBe(recall.exec(alone.output)?.[0] ?? alone.output);
     const [overMpi, inOne] = [await results(`mpi-${shards}`), await results(`local-${shards}`)];
     expect(overMpi).toEqual(inOne);
     const whole = ["--weights", at("1.pack"), "--input", at("x.safetensors"), "--output", at("whole")];

@@ -9,6 +9,7 @@ import {
   compileShardedFfn,
   ffnProblems,
   headProblems,
+  runMonitored,
   runShards,
   shardSection,
 } from "../cases/sharded.ts";
@@ -34,6 +35,7 @@ test.each(heads)("%s, over %o", async (_name, shards, softmaxCase) => {
 test.each(ffns)("%s, over %o", async (_name, shards, ffnCase) => {
   const compiled = compileShardedFfn(ffnCase, shards, DEFAULT);
   const loader = gpuLoader.bind(undefined, device.device, compiled);
-  const results = await runShards(compiled, loader, (each) => each.run(compiled.data.x));
+  const { results, recalls, expected } = await runMonitored(compiled, loader);
   expect(ffnProblems(ffnCase, compiled, results)).toEqual([]);
+  for (const recall of recalls) expect(recall).toEqual(expected);
 });

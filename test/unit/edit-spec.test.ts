@@ -112,3 +112,68 @@ describe.each(SHAPES)("values %s", (_name, text) => {
     }
   });
 });
+
+test("a comment stays with its property when others follow", async () => {
+  const path = join(folder, "comment.hire.ts");
+  await writeFile(path, SHAPES[0]![1].replace("})", "}),\n  batch: 2, // tokens\n"));
+  const spec = await load(path);
+  const { texts } = await editSpec(spec, check(spec), new Map([["head", SETTINGS[1]!]]), (file) =>
+    readFileSync(file, "utf8"),
+  );
+  const [{ after } = { after: "" }] = texts.values();
+  expect(after).toContain("batch: 2, // tokens\n  candidates: 13,\n");
+});
+
+describe("what shards select and send", () => {
+  const changes: readonly NonNullable<Setting["shards"]>[] = [
+    { slack: 2.5, exchange: 5 },
+    { slack: 1 },
+    { exchange: 8 },
+  ];
+  const shapes: readonly (readonly [name: string, shards: string])[] = [
+    ["a number", "4"],
+    ["a count alone", "{ count: 4 }"],
+    [
+      "shares and odds, with comments",
+      '{\n      count: 4, // ranks\n      slack: { recall: 0.95 }, exchange: { resend: 0.1 }, layout: "contiguous",\n    }',
+    ],
+    ["numbers", '{ "count": 4, slack: 1.5, exchange: 3 }'],
+  ];
+  const edited = async (shards: string, setting: Partial<Setting>, before = "") => {
+    const path = join(folder, "sharded.hire.ts");
+    await writeFile(
+      path,
+      `import { defineModel, quantized, softmax } from "hirec";
+${before}export default defineModel("m", {
+  head: softmax({ ${HEAD}, estimator: quantized({ bits: 4 }), shards: ${shards} }),
+});
+`,
+    );
+    const spec = await load(path);
+    return editSpec(spec, check(spec), new Map([["head", setting]]), (file) => readFileSync(file, "utf8"));
+  };
+
+  test.each(shapes)("written as %s become any others, alone or with a setting", async (_name, shards) => {
+    for (const change of changes) {
+      for (const setting of [{}, SETTINGS[1]!]) {
+        const { texts, problems } = await edited(shards, { ...setting, shards: change });
+        expect(problems).toEqual([]);
+        const [{ after } = { after: "" }] = texts.values();
+        for (const [name, value] of Object.entries(change)) expect(after).toContain(`${name}: ${value}`);
+        expect(after.includes("// ranks")).toBe(shards.includes("// ranks"));
+      }
+    }
+  });
+
+  test.each([
+    ["spread", "const spread = { count: 4 };\n"],
+    ["{ count: 4, slack }", "const slack = 1.5;\n"],
+    ["{ count: 4, slack: { recall: 1 - 0.05 } }", ""],
+  ])("written as %s are printed instead, with HIRE-CAL-005", async (shards, before) => {
+    const { texts, problems } = await edited(shards, { shards: { slack: 2, exchange: 6 } }, before);
+    expect(texts.size).toBe(0);
+    expect(problems).toMatchObject([
+      { code: "HIRE-CAL-005", fix: "Write them yourself: shards.slack: 2, shards.exchange: 6" },
+    ]);
+  });
+});

@@ -24,11 +24,12 @@ export interface GridArguments {
   readonly basis: readonly string[] | undefined;
   readonly candidates: readonly number[] | undefined;
   readonly select: readonly number[] | undefined;
+  readonly slack: readonly number[] | undefined;
 }
 
 /** @throws HireError HIRE-CAL-007 for a number that no setting can have. */
 export function parseGrid(given: GridArguments): Partial<Grid> {
-  const { bits, group, rank, "rank-bits": rankBits, basis, candidates, select } = given;
+  const { bits, group, rank, "rank-bits": rankBits, basis, candidates, select, slack } = given;
   return {
     ...(bits && { bits: oneOf("bits", bits, [2, 3, 4, 5, 6, 8] as const) }),
     ...(group && {
@@ -43,6 +44,7 @@ export function parseGrid(given: GridArguments): Partial<Grid> {
     ...(basis && { basis: oneOf("basis", basis, ["weights", "activations"] as const) }),
     ...(candidates && { candidates: counts("candidates", candidates, 1) }),
     ...(select && { select: shares("select", select) }),
+    ...(slack && { slack: factors("slack", slack) }),
   };
 }
 
@@ -63,6 +65,12 @@ function shares(option: string, given: readonly number[]): readonly number[] {
   const wrong = given.find((each) => !(each > 0 && each <= 1));
   if (wrong === undefined) return given;
   throw refuse(option, wrong, "Use shares such as 0.99; 1 is exact()");
+}
+
+function factors(option: string, given: readonly number[]): readonly number[] {
+  const wrong = given.find((each) => !(each >= 1 && each < Number.POSITIVE_INFINITY));
+  if (wrong === undefined) return given;
+  throw refuse(option, wrong, "Use factors from 1 on, such as 1.5");
 }
 
 function refuse(option: string, value: unknown, fix: string): HireError {

@@ -5,6 +5,8 @@ import { ALWAYS } from "../../calibrate/firing.ts";
 import type { Calibration, LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { writtenValues } from "../../calibrate/written.ts";
 import { formatBytes } from "../report.ts";
+import { columns } from "./columns.ts";
+import { formatShards } from "./shards-text.ts";
 
 /** Rows of the front that are shown gain at least so much on the one before. */
 const WORTH_SHOWING = 0.002;
@@ -33,10 +35,10 @@ function formatLayer(layer: LayerCalibration, target: Target): string {
   });
   const titles = ["estimator", "k′", "select", "per launch", "fewer", target.measure, "held out", "surely", "agree"];
   const last = [layer.kind === "softmax" ? "KL" : "error", ...(denseMilliseconds === undefined ? [] : ["ms"])];
-  const table = columns([["", ...titles, ...last], ...shown]);
+  const table = columns([["", ...titles, ...last], ...shown], [1, 3]);
   const time = denseMilliseconds === undefined ? "" : ` in ${denseMilliseconds.toPrecision(3)} ms`;
   const title = `layer ${layer.layer}: ${settings.length} settings, dense reads ${formatBytes(denseBytes)}${time}; ${counts}`;
-  return [title, table, `  ${marksOf(layer)}`, ...firing(layer)].join("\n");
+  return [title, table, `  ${marksOf(layer)}`, ...firing(layer), ...formatShards(layer)].join("\n");
 }
 
 /** What the marks before rows mean. */
@@ -81,16 +83,6 @@ function row(mark: string, setting: SettingResult, target: Target): string[] {
 /** `quantized({ bits: 4, group: 64 })` in fewer letters. */
 function plain(text: string): string {
   return text.replace(/[{}"]/g, "").replace(/\s+/g, " ").replace("( ", "(").replace(" )", ")");
-}
-
-function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((cells) => (cells[i] ?? "").length)));
-  return rows
-    .map((cells) => {
-      const line = cells.map((cell, i) => (i === 1 || i === 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));
-      return `  ${line.join("  ").trimEnd()}`;
-    })
-    .join("\n");
 }
 
 function firing({ firing, group }: LayerCalibration): string[] {

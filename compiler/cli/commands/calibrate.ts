@@ -62,6 +62,11 @@ export const calibrateCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("basis", { describe: "Bases to try of lowRank(): weights, activations", type: "string", array: true })
       .option("candidates", { describe: "Numbers of candidates to try", type: "number", array: true })
       .option("select", { describe: "Recalls to try of twoStage(); 1 is exact()", type: "number", array: true })
+      .option("slack", {
+        describe: "Slacks to try of layers over shards: how many times its fair share a shard selects",
+        type: "number",
+        array: true,
+      })
       .option("time", {
         describe: "Also time the settings that come into question on a device",
         choices: ["auto", "cuda", "webgpu", "software"] as const,
@@ -144,12 +149,17 @@ async function timed(
   return timeCalibration(model, found, { device, targets: TARGETS[device], weights, activations });
 }
 
-function proposalsOf({ layers }: Calibration): Map<string, Setting> {
-  const settings = new Map<string, Setting>();
-  for (const { layer, settings: measured, proposal, current } of layers) {
-    if (proposal === undefined || proposal === current) continue;
-    const { estimator, candidates, select } = measured[proposal]!;
-    settings.set(layer, { estimator, candidates, select });
+function proposalsOf({ layers }: Calibration): Map<string, Partial<Setting>> {
+  const settings = new Map<string, Partial<Setting>>();
+  for (const { layer, settings: measured, proposal, current, shards } of layers) {
+    const change = shards?.proposal?.change ?? {};
+    const isOther = proposal !== undefined && proposal !== current;
+    const { estimator, candidates, select } = measured[proposal ?? 0] ?? {};
+    const setting: Partial<Setting> = {
+      ...(isOther && { estimator: estimator!, candidates: candidates!, select: select! }),
+      ...(Object.keys(change).length > 0 && { shards: change }),
+    };
+    if (Object.keys(setting).length > 0) settings.set(layer, setting);
   }
   return settings;
 }

@@ -1,6 +1,7 @@
 // hirec run
 
 import type { CommandModule } from "yargs";
+import type { MeasuredRecall } from "../../../runtime/collective/recall-monitor.ts";
 import type { RunOptions, RunSummary } from "../../../runtime/node/run-file.ts";
 import { openModule, TARGETS } from "../module.ts";
 import { showProgress } from "../progress.ts";
@@ -14,6 +15,7 @@ interface Arguments extends GlobalArguments {
   readonly layer: string | undefined;
   readonly device: RunOptions["device"];
   readonly profile: string | undefined;
+  readonly monitor: number | undefined;
 }
 
 export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -48,6 +50,11 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         default: "auto" as const,
       })
       .option("profile", { describe: "Device profile; default: the best that the device supports", type: "string" })
+      .option("monitor", {
+        describe:
+          "Measure, on every so many-th token, which share of the best groups the shards of feed-forwards compute together",
+        type: "number",
+      })
       .example("$0 run generated/tiny-lm --weights tiny-lm.pack --input x.safetensors --output y.safetensors", "")
       .example(
         "mpirun -n 4 $0 run generated/tiny-lm-4 --weights t.pack --input x.safetensors --output y.safetensors",
@@ -66,22 +73,32 @@ export const runModuleCommand: CommandModule<GlobalArguments, Arguments> = {
         device: args.device,
         ...(args.layer !== undefined && { layer: args.layer }),
         ...(args.profile !== undefined && { profile: args.profile }),
+        ...(args.monitor !== undefined && { monitor: { every: args.monitor } }),
         onProgress: progress.update,
       }).finally(progress.stop);
       const seconds = ((performance.now() - started) / 1000).toFixed(2);
       const layers = summary.layers.map(describeLayer).join(", ");
       const where = summary.profile === undefined ? summary.device : `${summary.device}, profile ${summary.profile}`;
       const over = summary.shards && `\n${summary.shards.count} shards, exchange: ${summary.shards.engine}`;
+      const recalls = summary.layers.flatMap(({ layer, recall }) =>
+        recall ? [`\n${describeRecall(layer, recall)}`] : [],
+      );
       const isFirst = summary.shards?.own.includes(0) ?? true;
       // Of several processes one speaks for all.
       if (!isFirst) return {};
       return {
         warnings,
         result: { model: compiled.plan.model, output: args.output, ...summary },
-        text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}${over ?? ""}`,
+        text: `${compiled.plan.model}: ${layers}, ${args.output} (${seconds} s)\nran on ${where}${over ?? ""}${recalls.join("")}`,
       };
     }),
 };
+
+function describeRecall(layer: string, { tokens, mean, worst, open, atLeast }: MeasuredRecall): string {
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  const unknown = open === 0 ? "" : `; shards ran out of candidates on ${open}, so at least ${percent(atLeast)}`;
+  return `${layer}: recall over shards ${percent(mean)} on ${tokens} tokens, worst ${percent(worst)}${unknown}`;
+}
 
 function describeLayer({ layer, tokens, certified }: RunSummary["layers"][number]): string {
   const proven = certified === undefined ? "" : `, ${certified} of them certified`;

@@ -138,6 +138,56 @@ test("equal runs give equal results, also after an interruption, which is not me
   expect(other.layers).not.toEqual(first.layers);
 });
 
+test("HIRE-CAL-007 for slack where there are no shards", async () => {
+  expect(diagnosticsOf(await calibrated({ slack: [2] }))).toMatchObject([{ code: "HIRE-CAL-007" }]);
+});
+
+describe("a head over shards", () => {
+  const sharded = (shards: string) => SPEC.replace("k: 8,", `k: 8, shards: ${shards},`);
+  /** Rows that grow smaller, as those of a vocabulary sorted by frequency. */
+  const storeSorted = async () => {
+    const random = mulberry32(5);
+    await store("w", "w", [ROWS, INPUTS], (i) => normal(random) / (1 + Math.floor(i / INPUTS) / 32));
+  };
+
+  test("gets the slack and the rows to send that its inputs need", async () => {
+    await storeSorted();
+    const asked = '{ count: 4, layout: "contiguous", slack: { recall: 0.95 }, exchange: { resend: 0.1 } }';
+    await writeFile(at("small.hire.ts"), sharded(asked));
+    const written = await calibrated({ write: true });
+    expect(written).toMatchObject({ exitCode: 0, written: true, problems: [] });
+    const [{ shards }] = (written as unknown as Calibration).layers as [Calibration["layers"][number]];
+    const { change, keep, selected } = shards!.proposal!;
+    const found = shards!.slacks.find((each) => each.selected === selected && each.keep === keep)!;
+    expect(found.bound).toBeGreaterThanOrEqual(0.95);
+    expect(change.slack).toBe(found.slack);
+    const text = await readFile(at("small.hire.ts"), "utf8");
+    expect(text).toContain(`layout: "contiguous", slack: ${change.slack}, exchange: ${change.exchange} }`);
+    // What it says now is what is proposed.
+    const { layers } = (await calibrated()) as unknown as Calibration;
+    expect(layers[0]!.shards!.proposal).toMatchObject({ keep, sent: change.exchange });
+  });
+
+  test("is timed whole", async () => {
+    await writeFile(at("small.hire.ts"), sharded("4"));
+    const { layers } = (await calibrated({ time: "reference", bits: [8] })) as unknown as Calibration;
+    expect(layers[0]!.settings[layers[0]!.proposal!]!.milliseconds).toBeGreaterThan(0);
+  });
+
+  test("HIRE-CAL-004 says what the most slack reaches", async () => {
+    await storeSorted();
+    await writeFile(at("small.hire.ts"), sharded('{ count: 4, layout: "contiguous", slack: 1 }'));
+    const outcome = await calibrated({ slack: [1] });
+    expect(outcome).toMatchObject({ exitCode: 1, ok: false });
+    expect(diagnosticsOf(outcome)).toMatchObject([
+      {
+        code: "HIRE-CAL-004",
+        message: expect.stringMatching(/^No slack reaches .*"head" wants 0.999, slack 1 has 0\./),
+      },
+    ]);
+  });
+});
+
 test("HIRE-CAL-001 names the layer whose inputs no file holds", async () => {
   await store("other", "tail.input", [TOKENS, INPUTS], () => 1);
   const outcome = await calibrated({ activations: [at("other.safetensors")] });
@@ -326,9 +376,11 @@ test.each([
   { basis: ["tokens"] },
   { candidates: [0] },
   { select: [2] },
+  { slack: [0.5] },
+  { slack: [Number.NaN] },
 ])("HIRE-CAL-007 for %o", async (given) => {
   const none = { bits: undefined, group: undefined, rank: undefined, "rank-bits": undefined };
-  const rest = { basis: undefined, candidates: undefined, select: undefined };
+  const rest = { basis: undefined, candidates: undefined, select: undefined, slack: undefined };
   expect(await failureOf(() => parseGrid({ ...none, ...rest, ...given }))).toMatchObject({ code: "HIRE-CAL-007" });
 });
 

@@ -3,12 +3,13 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
-import { defineModel, dense, softmax } from "../../../dsl/index.ts";
+import { defineModel, dense, ffn, softmax } from "../../../dsl/index.ts";
 import { loadShard } from "../../../runtime/collective/load-shard.ts";
 import { localCollectives } from "../../../runtime/collective/local.ts";
 import { requestNullDevice } from "../../../runtime/node/device.ts";
+import { openLayers } from "../../../runtime/node/open-layers.ts";
 import { packAll } from "../../../runtime/node/shard-packs.ts";
 import { referenceLoader } from "../../../runtime/reference/shards.ts";
 import { shardPlan } from "../../../runtime/shard-plan.ts";
@@ -61,4 +62,37 @@ test("HIRE-RUN-020 for a layer over shards that is loaded as if it were whole", 
     message: 'Layer "head" of "tiny" is spread over 4 shards',
   });
   close();
+});
+
+describe("HIRE-RUN-024: recall over shards cannot be measured", () => {
+  const mlp = ffn({
+    ...{ inputs: 64, hidden: 256, weights: { gate: "g", up: "u", down: "d" }, k: 4, shards: 2 },
+    ...{ activation: (z: number) => Math.max(z, 0), estimator: dense() },
+  });
+  const { plan: sparse } = compileModel(defineModel("tiny", { head: softmax({ ...layer, shards: 2 }), mlp }));
+  const load = (names: readonly string[], every: number) => () =>
+    loadShard(
+      sparse,
+      names,
+      referenceLoader(sparse, () => new Uint8Array()),
+      localCollectives(2)[0]!,
+      { monitor: { every } },
+    );
+
+  test.each([0, -1, 1.5, Number.NaN])("on every %d-th token", async (every) => {
+    expect(await problemOf(load(["mlp"], every))).toMatchObject({
+      code: "HIRE-RUN-024",
+      message: `Recall cannot be measured on every ${every}-th token`,
+    });
+  });
+
+  test("of heads, and of layers that are whole", async () => {
+    expect(await problemOf(load(["head"], 1))).toMatchObject({ code: "HIRE-RUN-024" });
+    const options = { pack: "none.pack", device: "reference", monitor: { every: 1 } } as const;
+    const open = () => openLayers({ plan: whole, sources: {} }, ["head"], options);
+    expect(await problemOf(open)).toMatchObject({
+      code: "HIRE-RUN-024",
+      message: 'Recall over shards cannot be measured: none of "head" is a feed-forward over shards',
+    });
+  });
 });
