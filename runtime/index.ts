@@ -23,6 +23,7 @@ export { VERSION } from "./version.ts";
 export { fetchCompiled } from "./web/fetch-compiled.ts";
 export { type FetchedPack, type FetchPackOptions, type FetchProgress, fetchPack } from "./web/fetch-pack.ts";
 export { dropKept } from "./web/kept-pack.ts";
+export { type BoundSpec, bindSpec, type ShapesOf } from "./webgpu/bind-spec.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
 export { type KeptModel, keepLoaded } from "./webgpu/keep-loaded.ts";
 export { type GpuLayer, type GpuModel, gpuLoader, loadModel } from "./webgpu/model.ts";

@@ -27,6 +27,8 @@ export function openDownload(url: string, signal?: AbortSignal): Download {
   const read: Download["read"] = async (begin, end) => {
     for (let attempt = 0; ; attempt++) {
       try {
+        // What has been buffered would still come.
+        signal?.throwIfAborted();
         if (body?.position() !== begin) {
           close();
           body = await request(url, begin, signal);

@@ -5,7 +5,7 @@ import { HireError } from "../errors.ts";
 import type { SoftmaxInputs } from "../inputs.ts";
 import type { FfnResult, WeightSource } from "../layer.ts";
 import type { FloatSoftmaxResult } from "../layer-data.ts";
-import type { CompiledParts } from "../model.ts";
+import type { CompiledParts, LoadOptions } from "../model.ts";
 import { readPack } from "../pack/read-pack.ts";
 import { asPlan, type BufferPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
@@ -147,21 +147,31 @@ export type TypedLoader<Shapes extends LayerShapes, Profile extends string> = <
 export function typedLoader<const Shapes extends LayerShapes, Profile extends string>(
   shapes: Shapes,
 ): TypedLoader<Shapes, Profile> {
-  return async (device, compiled, weights, options = {}) => {
+  return async (device, compiled, weights, { profile, layers = Object.keys(shapes) } = {}) => {
     const plan = asPlan(compiled.plan, "The plan");
     refuseOther(plan, shapes);
-    const { profile, layers: programs } = pickProgram(plan, device, options.profile);
-    const names = options.layers ?? Object.keys(shapes);
-    const source = weights instanceof Uint8Array ? readPack(weights, plan) : weights;
-    const model = await loadModel(device, { ...compiled, plan }, source, { profile, layers: names });
-    const typed = Object.entries(model.layers).map(([name, layer]) => [
-      name,
-      layer.kind === "softmax"
-        ? typedSoftmax(device, name, layer, programs[name]!.buffers)
-        : typedFfn(device, name, layer, programs[name]!.buffers),
-    ]);
-    return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
+    return loadTyped(device, { ...compiled, plan }, weights, { ...(profile && { profile }), layers }) as never;
   };
+}
+
+/** Loads a model whose types the caller knows. */
+export async function loadTyped(
+  device: GPUDevice,
+  compiled: CompiledParts & { readonly plan: Plan },
+  weights: WeightSource | Uint8Array,
+  options: LoadOptions = {},
+): Promise<TypedModel<LayerShapes>> {
+  const { plan } = compiled;
+  const { profile, layers: programs } = pickProgram(plan, device, options.profile);
+  const source = weights instanceof Uint8Array ? readPack(weights, plan) : weights;
+  const model = await loadModel(device, compiled, source, { ...options, profile });
+  const typed = Object.entries(model.layers).map(([name, layer]) => [
+    name,
+    layer.kind === "softmax"
+      ? typedSoftmax(device, name, layer, programs[name]!.buffers)
+      : typedFfn(device, name, layer, programs[name]!.buffers),
+  ]);
+  return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
 }
 
 /** @throws HireError HIRE-RUN-010 naming the first layer and property that differ. */

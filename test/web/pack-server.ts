@@ -3,6 +3,9 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+/** Browsers drop what they have received and not yet handed on when a connection breaks. */
+const BEFORE_CUT_MS = 300;
+
 /** What goes wrong; everything else is as it should be. */
 export interface Faults {
   /** Ends the connection after so many bytes of a response, for as long as it returns a number. */
@@ -64,5 +67,5 @@ export function answer(
   });
   const cut = faults.cut?.();
   if (cut === undefined) response.end(bytes);
-  else response.write(bytes.subarray(0, cut), () => setTimeout(() => response.destroy(), 20));
+  else response.write(bytes.subarray(0, cut), () => setTimeout(() => response.destroy(), BEFORE_CUT_MS));
 }

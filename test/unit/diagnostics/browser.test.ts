@@ -12,6 +12,7 @@ import { packMetadata } from "../../../runtime/pack/read-pack.ts";
 import { encodeHeader, tensorBytes } from "../../../runtime/safetensors.ts";
 import { fetchCompiled } from "../../../runtime/web/fetch-compiled.ts";
 import { fetchPack } from "../../../runtime/web/fetch-pack.ts";
+import { bindSpec } from "../../../runtime/webgpu/bind-spec.ts";
 import { loadModel } from "../../../runtime/webgpu/model.ts";
 import { requestDevice } from "../../../runtime/webgpu/request-device.ts";
 import { failureOf } from "./failure.ts";
@@ -167,6 +168,30 @@ describe("a compiled model that is fetched", () => {
       code: "HIRE-PLAN-008",
       message: expect.stringContaining(`/tiny/${kernel} cannot be read`),
     });
+  });
+});
+
+describe("a spec that a bundler imported", () => {
+  const model = defineModel("tiny", { head });
+  const imported = { plan: JSON.parse(files.get("plan.json")!), sources: Object.fromEntries(files) };
+
+  test("is the compiled model, with everything that its types promise", async () => {
+    const node = await requestNullDevice();
+    const { plan: bound, load } = bindSpec(imported as unknown as typeof model);
+    const loaded = await load(node.device, ({ bytes }) => new Uint8Array(bytes), { layers: ["head"] });
+    const { k, tokens, indices } = await loaded.layers.head.run(new Float32Array(8));
+    expect([bound.model, k, tokens, indices.length]).toEqual(["tiny", 1, 2, 2]);
+    loaded.destroy();
+    node.close();
+  });
+
+  test("HIRE-RUN-023 when it was not compiled", async () => {
+    expect((await problemOf(() => bindSpec(model))).code).toBe("HIRE-RUN-023");
+  });
+
+  test("HIRE-PLAN-005 when it was compiled by another version", async () => {
+    const old = { ...imported, plan: { ...plan, format: 0 } } as unknown as typeof model;
+    expect((await problemOf(() => bindSpec(old))).code).toBe("HIRE-PLAN-005");
   });
 });
 
