@@ -17,7 +17,11 @@ export function bundlerError({ diagnostics }: HireError, likeRollup: boolean): E
   return Object.assign(withoutStack(new Error([said, inWords(others)].filter(Boolean).join("\n\n"))), {
     id: file,
     loc: { file, line, column: column - 1 },
-    frame: codeFrame(span, painter(false)).slice(1).join("\n"),
+    // Without the column of marks: Vite trims the first line.
+    frame: codeFrame(span, painter(false))
+      .slice(1)
+      .map((each) => each.slice(4))
+      .join("\n"),
   });
 }
 

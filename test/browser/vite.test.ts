@@ -136,7 +136,7 @@ describe.skipIf(why)(`a spec in a page${why ? `, skipped: ${why}` : ""}`, () => 
       expect(text).toContain("HIRE-SPEC-012: ");
       expect(text).toContain("fix: ");
       expect(text).toContain("tiny.hire.ts:5:");
-      expect(text).toMatch(/> 5 \| {3}head: softmax.*k: 300.*\n +\| +\^+/);
+      expect(text).toMatch(/4 \|.*\n5 \| {3}head: softmax.*k: 300.*\n {2}\| +\^+\n6 \|/);
       await writeFile(at("tiny.hire.ts"), spec("1"));
       await shown("webgpu-subgroups 50 0");
       expect(await overlay()).toBeUndefined();
