@@ -142,12 +142,79 @@ export interface GroupOptions {
   readonly score?: "max" | "sum" | "l2" | ScalarFunctionOfSpec;
 }
 
-export type Softmax = Built<"softmax", SoftmaxOptions>;
-export type Ffn = Built<"ffn", FfnOptions>;
+declare const shape: unique symbol;
+
+/** What the type of a layer knows of its options; there is nothing of it when the spec runs. */
+interface Shaped<Shape> {
+  readonly [shape]?: Shape;
+}
+
+export type Softmax<Shape = unknown> = Built<"softmax", SoftmaxOptions> & Shaped<Shape>;
+export type Ffn<Shape = unknown> = Built<"ffn", FfnOptions> & Shaped<Shape>;
 export type Layer = Softmax | Ffn;
 
 /** An output head: the `k` best rows of `weight · x`, values descending, ties to the lower index. */
-export const softmax: (options: SoftmaxOptions) => Softmax = builder("softmax");
+export const softmax: BuildSoftmax = builder("softmax") as BuildSoftmax;
+
+// A parameter for each property, and not one for all of them: so editors still find properties that do not exist.
+type BuildSoftmax = <
+  Inputs extends number,
+  Rows extends number,
+  K extends number,
+  Type extends Dtype = "bf16",
+  Batch extends number = 1,
+  Certified extends Certify = "off",
+  Masked extends boolean = false,
+  Summed extends boolean = false,
+  Drawn extends Sampler | undefined = undefined,
+>(
+  options: SoftmaxOptions & {
+    readonly inputs: Inputs;
+    readonly rows: Rows;
+    readonly k: K;
+    readonly dtype?: Type;
+    readonly batch?: Batch;
+    readonly certify?: Certified;
+    readonly mask?: Masked;
+    readonly logSumExp?: Summed;
+    readonly sample?: Drawn;
+  },
+) => Softmax<{
+  readonly inputs: Inputs;
+  readonly rows: Rows;
+  readonly k: K;
+  readonly dtype: Type;
+  readonly batch: Batch;
+  readonly certify: Certified;
+  readonly mask: Masked;
+  readonly logSumExp: Summed;
+  readonly sample: Drawn;
+}>;
 
 /** A group-sparse feed-forward: of the groups of neighbouring neurons only the `k` with the best pre-activations. */
-export const ffn: (options: FfnOptions) => Ffn = builder("ffn");
+export const ffn: BuildFfn = builder("ffn") as BuildFfn;
+
+type BuildFfn = <
+  Inputs extends number,
+  Hidden extends number,
+  K extends number,
+  Outputs extends number = Inputs,
+  Type extends Dtype = "bf16",
+  Batch extends number = 1,
+>(
+  options: FfnOptions & {
+    readonly inputs: Inputs;
+    readonly hidden: Hidden;
+    readonly k: K;
+    readonly outputs?: Outputs;
+    readonly dtype?: Type;
+    readonly batch?: Batch;
+  },
+) => Ffn<{
+  readonly inputs: Inputs;
+  readonly hidden: Hidden;
+  readonly k: K;
+  readonly outputs: Outputs;
+  readonly dtype: Type;
+  readonly batch: Batch;
+}>;

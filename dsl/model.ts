@@ -3,12 +3,15 @@
 import { type Built, builder, type CallNumber } from "./built.ts";
 import type { Layer } from "./layers.ts";
 
-export interface ModelOptions {
+type Layers = Readonly<Record<string, Layer>>;
+
+export interface ModelOptions<Named extends Layers = Layers> {
   readonly name: string;
-  readonly layers: Readonly<Record<string, Layer>>;
+  readonly layers: Named;
 }
 
-export type Model = Built<"model", ModelOptions>;
+/** Its type knows the names and the shapes of its layers, as far as the spec writes them as literals. */
+export type Model<Named extends Layers = Layers> = Built<"model", ModelOptions<Named>>;
 
 const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOptions, number?: CallNumber) => Model;
 
@@ -17,8 +20,8 @@ const buildModel = builder<"model", ModelOptions>("model") as (options: ModelOpt
  * @param name the folder of the compiled output: lower-case letters, digits, dots and dashes.
  * @param layers by name; a layer's name becomes part of file, kernel and tensor names.
  */
-export const defineModel: (name: string, layers: Readonly<Record<string, Layer>>) => Model = (
-  name,
-  layers,
+export const defineModel: <Named extends Layers>(name: string, layers: Named) => Model<Named> = <Named extends Layers>(
+  name: string,
+  layers: Named,
   ...[number]: readonly unknown[]
-) => buildModel({ name, layers }, number as CallNumber | undefined);
+) => buildModel({ name, layers }, number as CallNumber | undefined) as Model<Named>;

@@ -14,19 +14,24 @@ export { type Diagnostic, HireError, type SourceSpan } from "./errors.ts";
 export { maskBits, type SoftmaxInputs } from "./inputs.ts";
 export { type FfnResult, type LayerResult, NO_ROW, type SoftmaxResult, type WeightSource } from "./layer.ts";
 export type { FloatSoftmaxResult as GpuSoftmaxResult } from "./layer-data.ts";
-export type { CompiledSources, LoadOptions } from "./model.ts";
+export type { CompiledParts, CompiledSources, LoadOptions } from "./model.ts";
 export { readPack } from "./pack/read-pack.ts";
 export { asPlan, type FfnPlan, type LayerPlan, type Plan, type SoftmaxPlan, type TensorPlan } from "./plan.ts";
 export { createReferenceFfn, type ReferenceFfn } from "./reference/ffn.ts";
 export { createReferenceSoftmax, type ReferenceSoftmax } from "./reference/softmax.ts";
 export { shardPlan } from "./shard-plan.ts";
 export { VERSION } from "./version.ts";
+export { fetchCompiled } from "./web/fetch-compiled.ts";
+export { type FetchedPack, type FetchPackOptions, type FetchProgress, fetchPack } from "./web/fetch-pack.ts";
+export { dropKept } from "./web/kept-pack.ts";
+export { type BoundSpec, bindSpec, type ShapesOf } from "./webgpu/bind-spec.ts";
 export type { FfnBuffers, GpuFfn } from "./webgpu/ffn.ts";
+export { type KeptModel, keepLoaded } from "./webgpu/keep-loaded.ts";
 export { type GpuLayer, type GpuModel, gpuLoader, loadModel } from "./webgpu/model.ts";
+export { type DeviceOptions, deviceDescriptor, requestDevice } from "./webgpu/request-device.ts";
 export type { GpuSoftmax, SoftmaxBuffers } from "./webgpu/softmax.ts";
 export {
   type BufferOf,
-  type CompiledParts,
   type FfnShape,
   type LayerShapes,
   type SoftmaxShape,

@@ -30,21 +30,44 @@ export type LayerResult = SoftmaxResult | FfnResult;
 /** The index of no row, in the places of results that no row takes. */
 export const NO_ROW = 0xffff_ffff;
 
-/** Bytes of a packed tensor, asked for one tensor at a time. */
-export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array;
+/** Bytes of a packed tensor, asked for one tensor at a time: whole, or in pieces one after another. */
+export type WeightSource = (tensor: TensorPlan) => Promise<Uint8Array> | Uint8Array | AsyncIterable<Uint8Array>;
+
+/**
+ * One packed tensor, piece by piece, so that it need not be whole in memory.
+ * @throws HireError HIRE-PACK-006 when the source gives another number of bytes, before any that is one too many.
+ */
+export async function* readPieces(weights: WeightSource, tensor: TensorPlan): AsyncGenerator<Uint8Array> {
+  const given = await weights(tensor);
+  let bytes = 0;
+  for await (const piece of given && Symbol.asyncIterator in given ? given : [given]) {
+    bytes += piece?.byteLength ?? 0;
+    if (bytes > tensor.bytes) break;
+    if (piece) yield piece;
+  }
+  if (bytes === tensor.bytes) return;
+  throw new HireError({
+    code: "HIRE-PACK-006",
+    message: `The weights hold ${bytes > tensor.bytes ? "more" : bytes} bytes of tensor "${tensor.name}", which has ${tensor.bytes}`,
+    fix: "Take the weights from readPack, openPack or fetchPack, with the pack of this plan",
+  });
+}
 
 /**
  * One packed tensor, whole.
  * @throws HireError HIRE-PACK-006 when the source gives another number of bytes.
  */
 export async function readWeights(weights: WeightSource, tensor: TensorPlan): Promise<Uint8Array> {
-  const data = await weights(tensor);
-  if (data?.byteLength === tensor.bytes) return data;
-  throw new HireError({
-    code: "HIRE-PACK-006",
-    message: `The weights hold ${data?.byteLength ?? "no"} bytes of tensor "${tensor.name}", which has ${tensor.bytes}`,
-    fix: "Take the weights from readPack or openPack, with the pack of this plan",
-  });
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readPieces(weights, tensor)) pieces.push(piece);
+  if (pieces.length === 1) return pieces[0]!;
+  const whole = new Uint8Array(tensor.bytes);
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.byteLength;
+  }
+  return whole;
 }
 
 /**

@@ -3,6 +3,17 @@
 import { HireError } from "./errors.ts";
 import type { LayerPlan, Plan, Program, Target } from "./plan.ts";
 
+/** The parts of a compiled folder, however the caller comes by them. */
+export interface CompiledParts {
+  /** What plan.json holds. */
+  readonly plan: unknown;
+  /**
+   * The kernels' sources: a function from a path below the compiled folder, asked only for the kernels that run; or all
+   * of them by path, of which other folders may stand in front.
+   */
+  readonly sources: ((file: string) => string | Promise<string>) | Readonly<Record<string, string>>;
+}
+
 /** What `hirec compile` makes: the plan, and the source of each kernel by the path that the plan gives it. */
 export interface CompiledSources {
   readonly plan: Plan;
@@ -14,6 +25,20 @@ export interface LoadOptions {
   readonly profile?: string;
   /** Loads only these layers. */
   readonly layers?: readonly string[];
+}
+
+/** Those of the files that there are; `sourceOf` says which are missing. */
+export async function readSources(
+  sources: CompiledParts["sources"],
+  files: readonly string[],
+): Promise<Record<string, string>> {
+  const read = (file: string) => {
+    if (typeof sources === "function") return sources(file);
+    const key = Object.hasOwn(sources, file) ? file : Object.keys(sources).find((each) => each.endsWith(`/${file}`));
+    return key === undefined ? undefined : sources[key];
+  };
+  const texts = await Promise.all(files.map(async (file) => [file, await read(file)] as const));
+  return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
 /** @throws HireError HIRE-PLAN-008 when the source is missing. */

@@ -43,6 +43,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 
 /**
  * The byte length of the JSON header, from the file's first 8 bytes.
+ * @param fileBytes infinite where the file's length is not known, here and below.
  * @throws HireError HIRE-PACK-002 when the file is too short or the length cannot be true.
  */
 export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
@@ -50,8 +51,9 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, file: string
     throw broken(file, `it has ${fileBytes} bytes, fewer than the ${PREFIX_BYTES} that give the header's length`);
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(Math.min(MAX_HEADER_BYTES, fileBytes - PREFIX_BYTES))) {
-    throw broken(file, `its first 8 bytes promise a header of ${length} bytes, but ${fileBytes - PREFIX_BYTES} follow`);
+  const most = Math.min(MAX_HEADER_BYTES, fileBytes - PREFIX_BYTES);
+  if (length > BigInt(most)) {
+    throw broken(file, `its first 8 bytes promise a header of ${length} bytes, where at most ${most} can be`);
   }
   return Number(length);
 }

@@ -26,7 +26,8 @@ export function formatDiagnostic(diagnostic: Diagnostic, color = wantsColor(proc
   return lines.join("\n");
 }
 
-function codeFrame(span: SourceSpan, paint: Paint): string[] {
+/** The place of a span, and the lines around it with marks below. */
+export function codeFrame(span: SourceSpan, paint: Paint): string[] {
   const { file, line, column, length } = span;
   const path = relative(process.cwd(), file);
   const place = `  ${paint("blue", "-->")} ${path.startsWith("..") ? file : path}:${line}:${column}`;

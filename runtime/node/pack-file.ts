@@ -9,7 +9,8 @@ import { packWeights, type WeightTensor, weightTensors } from "../pack/weight-te
 import type { LayerPlan, Plan } from "../plan.ts";
 import type { TensorInfo } from "../safetensors.ts";
 import { readActivations } from "./activations-file.ts";
-import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors-file.ts";
+import { openSafetensors, type SafetensorsFile, type TensorSource } from "./safetensors-file.ts";
+import { writePack } from "./write-pack.ts";
 import { refuseToReplace } from "./write-whole.ts";
 
 /** Called while packing: rows done out of all rows of all layers. */
@@ -22,6 +23,8 @@ export interface PackOptions {
 }
 
 export interface PackSummary {
+  /** SHA-256 of the pack's header, in hexadecimal, by which `fetchPack` knows every byte of it. */
+  readonly digest: string;
   readonly bytes: number;
   readonly tensors: readonly { readonly name: string; readonly bytes: number }[];
 }
@@ -52,9 +55,10 @@ export async function packModel(
     const sources = layers.flatMap(({ name, layer, found }) =>
       packSources(layer, found, tick, () => readActivations(name, layer, recorded)),
     );
-    await writeSafetensors(out, sources, packMetadata(plan), "HIRE-PACK-008");
+    const digest = await writePack(out, sources, packMetadata(plan));
     const tensors = Object.values(plan.layers).flatMap((layer) => layer.tensors);
     return {
+      digest,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
       tensors: tensors.map(({ name, bytes }) => ({ name, bytes })),
     };

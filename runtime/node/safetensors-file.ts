@@ -80,14 +80,27 @@ export async function writeSafetensors(
 ): Promise<void> {
   await writeWhole(path, code, async (handle) => {
     await writeAll(handle, encodeHeader(tensors, metadata));
-    for (const tensor of tensors) {
-      const bytes = await tensor.bytes();
-      if (bytes.byteLength !== tensorBytes(tensor)) {
-        throw new Error(`tensor ${tensor.name} has ${bytes.byteLength} bytes, not ${tensorBytes(tensor)}`);
-      }
-      await writeAll(handle, bytes);
-    }
+    await writeTensors(handle, tensors);
   });
+}
+
+/**
+ * Writes the data of a safetensors file, behind its header.
+ * @param onBytes is given all bytes, in order.
+ */
+export async function writeTensors(
+  handle: FileHandle,
+  tensors: readonly TensorSource[],
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<void> {
+  for (const tensor of tensors) {
+    const bytes = await tensor.bytes();
+    if (bytes.byteLength !== tensorBytes(tensor)) {
+      throw new Error(`tensor ${tensor.name} has ${bytes.byteLength} bytes, not ${tensorBytes(tensor)}`);
+    }
+    onBytes?.(bytes);
+    await writeAll(handle, bytes);
+  }
 }
 
 async function readRange(handle: FileHandle, begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -102,10 +115,12 @@ async function readRange(handle: FileHandle, begin: number, end: number): Promis
   return bytes;
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** @param position of the first byte in the file; without it, behind what was written last. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) {
     const length = Math.min(CHUNK_BYTES, bytes.byteLength - done);
-    done += (await handle.write(bytes, done, length)).bytesWritten;
+    const at = position === undefined ? null : position + done;
+    done += (await handle.write(bytes, done, length, at)).bytesWritten;
   }
 }

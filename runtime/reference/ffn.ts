@@ -2,7 +2,7 @@
 // (`--device reference`). It reads packed tensors by the layout that the plan states, and shares no code with the packer
 // or the kernels.
 
-import { type FfnResult, NO_ROW, tokenCount, type WeightSource } from "../layer.ts";
+import { type FfnResult, NO_ROW, readWeights, tokenCount, type WeightSource } from "../layer.ts";
 import type { FfnPlan, GroupPlan, TensorPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
 import { type Estimates, estimateRows, firstScored } from "./estimates.ts";
@@ -35,7 +35,7 @@ export interface GroupSelection {
 export async function createReferenceFfn(name: string, plan: FfnPlan, weights: WeightSource): Promise<ReferenceFfn> {
   const data = new Map<string, DataView>();
   for (const tensor of plan.tensors) {
-    const bytes = await weights(tensor);
+    const bytes = await readWeights(weights, tensor);
     data.set(tensor.role, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
   const { group, rows, inputs, outputs, k, candidates, estimator, selection } = plan;

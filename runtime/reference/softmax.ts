@@ -3,7 +3,7 @@
 // or the kernels.
 
 import { checkInputs, type SoftmaxInputs } from "../inputs.ts";
-import { NO_ROW, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
+import { NO_ROW, readWeights, type SoftmaxResult, tokenCount, type WeightSource } from "../layer.ts";
 import type { ScoredPlan, SoftmaxPlan } from "../plan.ts";
 import { evaluateScalar } from "../scalar.ts";
 import { boundOf, isAbove } from "./certificate.ts";
@@ -42,7 +42,7 @@ export async function createReferenceSoftmax(
 ): Promise<ReferenceSoftmax> {
   const data = new Map<string, DataView>();
   for (const tensor of plan.tensors) {
-    const bytes = await weights(tensor);
+    const bytes = await readWeights(weights, tensor);
     data.set(tensor.role, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
   const exactRow = readExactRows(plan, data);

@@ -3,12 +3,13 @@
 
 import { batchOf } from "../batches.ts";
 import { HireError } from "../errors.ts";
-import { readWeights, tokenCount, type WeightSource } from "../layer.ts";
+import { readPieces, tokenCount, type WeightSource } from "../layer.ts";
 import type { LayerInputs, LayerOutputs } from "../layer-data.ts";
 import type { BufferPlan, LayerPlan, LayerProgram } from "../plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
 import { createGuard, type Guard } from "./guard.ts";
 import { type CompiledKernel, compileKernel } from "./program.ts";
+import { tensorWriter } from "./tensor-writer.ts";
 
 /** The caller's buffers of one launch, by the names that the plan gives them. */
 export type ExternalBuffers = Readonly<Record<string, GPUBuffer>>;
@@ -54,9 +55,11 @@ export async function createDeviceLayer(
   };
   try {
     for (const tensor of plan.tensors) {
-      const data = await readWeights(weights, tensor);
       const { slices = [tensor.bytes] } = program.buffers.find(({ name }) => name === tensor.role)!;
-      await guard.issue(`uploading "${tensor.name}"`, () => uploadSlices(device, owned[tensor.role]!, slices, data));
+      const write = tensorWriter(device.queue, owned[tensor.role]!, slices);
+      for await (const piece of readPieces(weights, tensor)) {
+        await guard.issue(`uploading "${tensor.name}"`, () => write(piece));
+      }
     }
   } catch (thrown) {
     destroy();
@@ -187,31 +190,6 @@ function checkExternal(layer: string, { name, role, bytes }: BufferPlan, externa
     message: `Buffer "${name}" of layer "${layer}" ${given}, but needs ${bytes} bytes and STORAGE`,
     fix: "Create the buffer with at least that size and GPUBufferUsage.STORAGE",
   });
-}
-
-/** Fills the slices of a tensor in order; each holds its share of the bytes. */
-function uploadSlices(
-  device: GPUDevice,
-  slices: readonly GPUBuffer[],
-  sizes: readonly number[],
-  data: Uint8Array,
-): void {
-  let offset = 0;
-  slices.forEach((buffer, slice) => {
-    upload(device, buffer, data.subarray(offset, offset + sizes[slice]!));
-    offset += sizes[slice]!;
-  });
-}
-
-function upload(device: GPUDevice, buffer: GPUBuffer, data: Uint8Array): void {
-  // writeBuffer takes whole 4-byte words; every packed tensor but an odd number of 2-byte rows has them.
-  const whole = data.byteLength - (data.byteLength % 4);
-  device.queue.writeBuffer(buffer, 0, data as Uint8Array<ArrayBuffer>, 0, whole);
-  if (whole < data.byteLength) {
-    const rest = new Uint8Array(4);
-    rest.set(data.subarray(whole));
-    device.queue.writeBuffer(buffer, whole, rest);
-  }
 }
 
 function aligned(bytes: number): number {

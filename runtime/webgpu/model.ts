@@ -2,7 +2,16 @@
 
 import type { RawLoader } from "../collective/raw-layer.ts";
 import type { WeightSource } from "../layer.ts";
-import { type CompiledSources, type LoadOptions, loadLayers, sourceOf } from "../model.ts";
+import {
+  type CompiledParts,
+  type CompiledSources,
+  type LoadOptions,
+  loadLayers,
+  readSources,
+  requireLayer,
+  sourceOf,
+} from "../model.ts";
+import { asPlan } from "../plan.ts";
 import { createDeviceLayer } from "./device-layer.ts";
 import { createGpuFfn, type GpuFfn } from "./ffn.ts";
 import { pickProgram } from "./program.ts";
@@ -24,18 +33,25 @@ export interface GpuModel {
 
 /**
  * Loads a compiled model onto a device that the caller owns.
- * @param weights bytes of each packed tensor, for example from `readPack`.
- * @throws HireError HIRE-RUN-003 to -006, HIRE-RUN-008 (no such layer), HIRE-PLAN-008 (a source is missing).
+ * @param compiled what `readCompiledFolder` or `fetchCompiled` gives; in a bundle, plan.json and the sources as texts.
+ * @param weights of each packed tensor, for example from `readPack` or `fetchPack`.
+ * @throws HireError HIRE-RUN-003 to -006, HIRE-RUN-008 (no such layer), HIRE-PLAN-005 (a plan of another version), HIRE-PLAN-008
+ * (no plan, or a source is missing), and what the weights throw.
  */
 export async function loadModel(
   device: GPUDevice,
-  compiled: CompiledSources,
+  compiled: CompiledParts,
   weights: WeightSource,
   options: LoadOptions = {},
 ): Promise<GpuModel> {
-  const program = pickProgram(compiled.plan, device, options.profile);
-  const source = (file: string) => sourceOf(compiled, file);
-  const layers = await loadLayers(compiled.plan, options.layers, async (name, layer): Promise<GpuLayer> => {
+  const plan = asPlan(compiled.plan, "The plan");
+  const program = pickProgram(plan, device, options.profile);
+  const names = options.layers ?? Object.keys(plan.layers);
+  for (const name of names) requireLayer(plan, name);
+  const files = names.flatMap((name) => program.layers[name]!.kernels.map(({ file }) => file));
+  const sources = await readSources(compiled.sources, files);
+  const source = (file: string) => sourceOf({ plan, sources }, file);
+  const layers = await loadLayers(plan, names, async (name, layer): Promise<GpuLayer> => {
     const layerProgram = program.layers[name]!;
     return layer.kind === "softmax"
       ? createGpuSoftmax(device, name, layer, layerProgram, source, weights)

@@ -6,15 +6,15 @@ import type { KernelPlan, Plan, WgslProgram } from "../plan.ts";
 import { STAGE_COMPUTE } from "./constants.ts";
 
 /**
- * The first WGSL program of the plan whose features and limits the device has.
+ * The first WGSL program of the plan whose features and limits the device has, or the adapter offers.
  * @param profile takes only the program of this name.
  * @throws HireError HIRE-RUN-006 when there is none, naming what the device lacks.
  */
-export function pickProgram(plan: Plan, device: GPUDevice, profile?: string): WgslProgram {
+export function pickProgram(plan: Plan, device: GPUDevice | GPUAdapter, profile?: string): WgslProgram {
   return pickProgramOf(plan, "wgsl", (program) => missingOn(device, program), profile);
 }
 
-function missingOn(device: GPUDevice, { features, limits }: WgslProgram): string[] {
+function missingOn(device: GPUDevice | GPUAdapter, { features, limits }: WgslProgram): string[] {
   const missing = features.filter((feature) => !device.features.has(feature)).map((feature) => `feature ${feature}`);
   for (const [name, wanted] of Object.entries(limits)) {
     const offered = (device.limits as unknown as Record<string, number>)[name] ?? 0;

@@ -5,7 +5,7 @@ import { HireError } from "../errors.ts";
 import type { SoftmaxInputs } from "../inputs.ts";
 import type { FfnResult, WeightSource } from "../layer.ts";
 import type { FloatSoftmaxResult } from "../layer-data.ts";
-import { requireLayer } from "../model.ts";
+import type { CompiledParts, LoadOptions } from "../model.ts";
 import { readPack } from "../pack/read-pack.ts";
 import { asPlan, type BufferPlan, type FfnPlan, type Plan, type SoftmaxPlan } from "../plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
@@ -121,17 +121,6 @@ export interface TypedModel<Shapes extends LayerShapes> {
   destroy(): void;
 }
 
-/** The parts of a compiled folder, however the caller comes by them. */
-export interface CompiledParts {
-  /** What plan.json holds. */
-  readonly plan: unknown;
-  /**
-   * The kernels' sources: a function from a path below the compiled folder, asked only for the kernels that run; or all
-   * of them by path, of which other folders may stand in front.
-   */
-  readonly sources: ((file: string) => string | Promise<string>) | Readonly<Record<string, string>>;
-}
-
 export interface TypedOptions<Name extends string, Profile extends string> {
   /** Runs this profile instead of the best that the device supports. */
   readonly profile?: Profile;
@@ -158,24 +147,31 @@ export type TypedLoader<Shapes extends LayerShapes, Profile extends string> = <
 export function typedLoader<const Shapes extends LayerShapes, Profile extends string>(
   shapes: Shapes,
 ): TypedLoader<Shapes, Profile> {
-  return async (device, compiled, weights, options = {}) => {
+  return async (device, compiled, weights, { profile, layers = Object.keys(shapes) } = {}) => {
     const plan = asPlan(compiled.plan, "The plan");
     refuseOther(plan, shapes);
-    const { profile, layers: programs } = pickProgram(plan, device, options.profile);
-    const names = options.layers ?? Object.keys(shapes);
-    for (const name of names) requireLayer(plan, name);
-    const files = names.flatMap((name) => programs[name]!.kernels.map(({ file }) => file));
-    const source = weights instanceof Uint8Array ? readPack(weights, plan) : weights;
-    const sources = await readSources(compiled.sources, files);
-    const model = await loadModel(device, { plan, sources }, source, { profile, layers: names });
-    const typed = Object.entries(model.layers).map(([name, layer]) => [
-      name,
-      layer.kind === "softmax"
-        ? typedSoftmax(device, name, layer, programs[name]!.buffers)
-        : typedFfn(device, name, layer, programs[name]!.buffers),
-    ]);
-    return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
+    return loadTyped(device, { ...compiled, plan }, weights, { ...(profile && { profile }), layers }) as never;
   };
+}
+
+/** Loads a model whose types the caller knows. */
+export async function loadTyped(
+  device: GPUDevice,
+  compiled: CompiledParts & { readonly plan: Plan },
+  weights: WeightSource | Uint8Array,
+  options: LoadOptions = {},
+): Promise<TypedModel<LayerShapes>> {
+  const { plan } = compiled;
+  const { profile, layers: programs } = pickProgram(plan, device, options.profile);
+  const source = weights instanceof Uint8Array ? readPack(weights, plan) : weights;
+  const model = await loadModel(device, compiled, source, { ...options, profile });
+  const typed = Object.entries(model.layers).map(([name, layer]) => [
+    name,
+    layer.kind === "softmax"
+      ? typedSoftmax(device, name, layer, programs[name]!.buffers)
+      : typedFfn(device, name, layer, programs[name]!.buffers),
+  ]);
+  return { profile, layers: Object.fromEntries(typed), destroy: model.destroy };
 }
 
 /** @throws HireError HIRE-RUN-010 naming the first layer and property that differ. */
@@ -202,20 +198,6 @@ function findDifference({ layers }: Plan, shapes: LayerShapes): string | undefin
     }
   }
   return undefined;
-}
-
-/** Those of the files that there are; `loadModel` says which it lacks. */
-async function readSources(
-  sources: CompiledParts["sources"],
-  files: readonly string[],
-): Promise<Record<string, string>> {
-  const read = (file: string) => {
-    if (typeof sources === "function") return sources(file);
-    const key = Object.hasOwn(sources, file) ? file : Object.keys(sources).find((each) => each.endsWith(`/${file}`));
-    return key === undefined ? undefined : sources[key];
-  };
-  const texts = await Promise.all(files.map(async (file) => [file, await read(file)] as const));
-  return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
 /** Creates the buffers that a launch takes from its caller, by name. */

@@ -10,7 +10,7 @@ import { emit } from "../../compiler/emit.ts";
 import { type CudaProfile, PROFILES } from "../../compiler/profiles.ts";
 import { defineModel, softmax } from "../../dsl/index.ts";
 import type { SoftmaxInputs } from "../../runtime/inputs.ts";
-import type { WeightSource } from "../../runtime/layer.ts";
+import { readWeights, type WeightSource } from "../../runtime/layer.ts";
 import type {
   BufferPlan,
   FfnPlan,
@@ -127,7 +127,7 @@ export async function runOnCpu(
   const weightBytes = await Promise.all(
     buffers
       .filter(({ role }) => role === "weight")
-      .map(({ name }) => weights(layer.tensors.find(({ role }) => role === name)!)),
+      .map(({ name }) => readWeights(weights, layer.tensors.find(({ role }) => role === name)!)),
   );
   const inputs = Array.from({ length: launches }, (_, launch) => {
     const ofLaunch = x.subarray(launch * batch, (launch + 1) * batch);

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { check } from "../../compiler/check.ts";
 import { planLayers } from "../../compiler/plan-layers.ts";
 import { KNOB_NAMES, KNOBS, legalValues } from "../../compiler/tuning/knobs.ts";
-import { defineModel, softmax } from "../../dsl/index.ts";
+import { defineModel, type Model, softmax } from "../../dsl/index.ts";
 import type { TuningPlan } from "../../runtime/plan.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
 import { LAYER } from "../cases/compile-case.ts";
@@ -40,7 +40,7 @@ const missing = await whyNoCompiler();
 const KNOBS_HERE = KNOB_NAMES.filter((name) => KNOBS[name].targets.includes("cuda") && name !== "residentThreads");
 
 /** Each knob alone at each of its values. */
-function tuningsOf(model: ReturnType<typeof ffnModel>): TuningPlan[] {
+function tuningsOf(model: Model): TuningPlan[] {
   const [layer] = planLayers(check({ model, sites: [] }));
   return KNOBS_HERE.flatMap((name) => legalValues(layer!, CUDA, name).map((value) => ({ [name]: value })));
 }

@@ -187,6 +187,92 @@ export const use${name} = async (...args: Parameters<typeof load${name}>): globa
   });
 });
 
+describe("the types of a spec that is imported", () => {
+  const start = `import { bindSpec, type WeightSource } from "hirec/runtime";
+import spec from "./small.hire.ts";
+declare const device: GPUDevice;
+declare const weights: WeightSource;
+const { plan, sources, load } = bindSpec(spec);
+const model = await load(device, weights);
+const { head, draft, drawn, masked, proven } = model.layers;
+const [x, mask, uniforms] = [new Float32Array(32), new Uint8Array(200), new Float32Array(1)];
+`;
+
+  it("are those of the layers, as far as the spec says them as literals", async () => {
+    const checked = await typecheck(
+      `${start}
+const four: 4 = (await head.run(x)).k;
+const shape: { rows: 200; batch: 2; dtype: "f32" } = draft.plan;
+const draws = await drawn.run(x, { mask, uniforms });
+console.log(plan.model, sources, four, shape, draws.lse, draws.sampled, (await masked.run(x, { mask })).sampled);
+console.log((await proven.run(x)).certified, drawn.createBuffers().uniforms, head.createBuffers().indices);
+const part = await load(device, new Uint8Array(8), { layers: ["draft"] });
+part.layers.draft.destroy();
+`,
+      "esnext",
+    );
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("refuse what the layers do not have", async () => {
+    const wrong = [
+      "model.layers.heda",
+      "(await head.run(x)).k satisfies 5",
+      "head.plan.rows satisfies 201",
+      "head.run(x, { mask })",
+      "(await head.run(x)).certified",
+      "drawn.run(x)",
+      "masked.run(x, { uniforms })",
+      "(await masked.run(x)).lse",
+      "load(device, weights, { layers: ['heda'] })",
+    ];
+    const lines = wrong.map((line) => `// @ts-expect-error\n${line};`);
+    const used = "console.log(plan, sources, draft, proven);";
+    expect(await typecheck(`${start}\n${used}\n${lines.join("\n")}`, "esnext")).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("know a feed-forward, and a share of its groups as a number", async () => {
+    await writeFile(
+      at("sparse.hire.ts"),
+      `import { defineModel, dense, ffn } from "hirec";
+const shape = { inputs: 32, hidden: 64, weights: { up: "u", down: "d" }, gated: false } as const;
+const more = { activation: (z: number) => Math.max(z, 0), estimator: dense() };
+export default defineModel("sparse", { all: ffn({ ...shape, ...more, k: 8 }), some: ffn({ ...shape, ...more, k: 0.25 }) });
+`,
+    );
+    const checked = await typecheck(
+      `import { bindSpec } from "hirec/runtime";
+import spec from "./sparse.hire.ts";
+declare const device: GPUDevice;
+const { all, some } = (await bindSpec(spec).load(device, new Uint8Array(8))).layers;
+const shape: { outputs: 32; k: 8; rows: 64 } = all.plan;
+const groups: number = (await some.run(new Float32Array(32))).k;
+// @ts-expect-error
+(await some.run(new Float32Array(32))).k satisfies 0.25;
+console.log(shape, groups);
+`,
+      "esnext",
+    );
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  it("leave editors to find properties that do not exist", async () => {
+    const checked = await typecheck(
+      `import { dense, ffn, softmax } from "hirec";
+const shape = { inputs: 32, weight: "w", estimator: dense(), k: 1 };
+// @ts-expect-error
+softmax({ ...shape, rows: 200, candidatse: 4 });
+// @ts-expect-error
+softmax({ ...shape, rows: "200" });
+// @ts-expect-error
+ffn({ inputs: 32, hidden: 64, weights: { up: "u", down: "d" }, activation: (z) => z, estimator: dense(), k: 1, grop: {} });
+`,
+      "esnext",
+    );
+    expect(checked).toMatchObject({ code: 0, stdout: "" });
+  });
+});
+
 /** A program that loads the model with its two parts, however those are come by, and says what came back. */
 const program = (compiled: string, runtime: string) => `${compiled}
 import { loadSmall } from "./generated/small/index.ts";

@@ -1,7 +1,7 @@
 // One launch, with every buffer in the test's hands: scratch holds garbage before, and all of it can be read after.
 
 import type { SoftmaxInputs } from "../../runtime/inputs.ts";
-import type { WeightSource } from "../../runtime/layer.ts";
+import { readWeights, type WeightSource } from "../../runtime/layer.ts";
 import type { LayerPlan, Plan } from "../../runtime/plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
 import { compileKernel, pickProgram } from "../../runtime/webgpu/program.ts";
@@ -44,7 +44,7 @@ export async function runKernels(
   for (const { name, role, bytes } of program.buffers) {
     const words = new Uint32Array(Math.ceil(bytes / 4)).fill(GARBAGE);
     const tensor = layer.tensors.find((each) => each.role === name);
-    if (role === "weight") new Uint8Array(words.buffer).set(await weights(tensor!));
+    if (role === "weight") new Uint8Array(words.buffer).set(await readWeights(weights, tensor!));
     if (role === "input") words.set(inputWords(name, layer, x, (data as { readonly taken?: SoftmaxInputs }).taken));
     const buffer = device.createBuffer({
       size: words.byteLength,

@@ -8,7 +8,7 @@ import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { WeightSource } from "../../runtime/layer.ts";
+import { readWeights, type WeightSource } from "../../runtime/layer.ts";
 import { packMetadata } from "../../runtime/pack/read-pack.ts";
 import { kernelsOf, type Plan } from "../../runtime/plan.ts";
 import { encodeHeader } from "../../runtime/safetensors.ts";
@@ -28,7 +28,7 @@ export async function writeFiles(folder: string, files: ReadonlyMap<string, stri
 /** @returns the bytes of a pack. */
 export async function packBytes(plan: Plan, weights: WeightSource, metadata = packMetadata(plan)): Promise<Uint8Array> {
   const tensors = Object.values(plan.layers).flatMap((layer) => layer.tensors);
-  const data = await Promise.all(tensors.map((tensor) => weights(tensor)));
+  const data = await Promise.all(tensors.map((tensor) => readWeights(weights, tensor)));
   return Buffer.concat([encodeHeader(tensors, metadata), ...data]);
 }
 

@@ -53,7 +53,8 @@ export const packCommand: CommandModule<GlobalArguments, Arguments> = {
         });
         const seconds = ((performance.now() - started) / 1000).toFixed(2);
         const lines = files.map(
-          ({ path, bytes, tensors }) => `${path}, ${formatBytes(bytes)} in ${tensors.length} tensors`,
+          ({ path, digest, bytes, tensors }) =>
+            `${path}, ${formatBytes(bytes)} in ${tensors.length} tensors, digest ${digest}`,
         );
         const { path: _, ...whole } = files[0]!;
         return {

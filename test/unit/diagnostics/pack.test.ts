@@ -205,7 +205,7 @@ describe("HIRE-PACK-002: a file that is not whole safetensors is refused with wh
     [
       "a header longer than the file",
       header({}, 2 ** 40),
-      "its first 8 bytes promise a header of 1099511627776 bytes, but 34 follow",
+      "its first 8 bytes promise a header of 1099511627776 bytes, where at most 34 can be",
     ],
     ["a header that is not JSON", header("not json"), "its header is not JSON: "],
     ["a header that is a list", header([]), "its header is not a JSON object"],

@@ -3,9 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
 import { defineModel, dense, greedy, multinomial, quantized, softmax } from "../../../dsl/index.ts";
+import type { CompiledParts } from "../../../runtime/model.ts";
 import { type NodeDevice, requestNullDevice } from "../../../runtime/node/device.ts";
 import { BUFFER_USAGE } from "../../../runtime/webgpu/constants.ts";
-import { type CompiledParts, type SoftmaxShape, typedLoader } from "../../../runtime/webgpu/typed-model.ts";
+import { type SoftmaxShape, typedLoader } from "../../../runtime/webgpu/typed-model.ts";
 import { failureOf } from "./failure.ts";
 
 const shape = { inputs: 64, rows: 256, weight: "w", k: 4, batch: 2 } as const;
