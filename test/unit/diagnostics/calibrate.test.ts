@@ -336,7 +336,11 @@ describe("an evaluation warns where a sign of failure shows", () => {
   const summary = (mean: number) => ({ mean, min: 0, p1: 0, p5: 0, p50: 1, p95: 1, p99: 1, max: 1 });
   const good: LayerEvaluation = {
     ...{ layer: "head", kind: "softmax", k: 8, candidates: 32, tokens: 100, recall: summary(0.99), agreement: 1 },
-    ...{ certified: 0.9, estimates: { tokens: 64, correlation: 0.99, survivingK: 0.991, predictedK: 0.99 } },
+    certified: 0.9,
+    estimates: {
+      ...{ tokens: 64, correlation: 0.99, survivingK: 0.991, predictedK: 0.99 },
+      scores: { exact: { from: 0, to: 1, counts: [1] }, estimates: [1], kth: 1, cut: 1 },
+    },
   };
 
   test.each([
