@@ -32,14 +32,24 @@ export function layerFlow(plan: Plan, name: string): Flow {
   const part = whole.sharding && shards?.parts[0];
   const own = part?.layers[name] ?? whole;
   const reads = readsOf(own, own.batch);
-  const parts = [part?.programs[profile]?.[name], layers[name]].filter((each) => each !== undefined);
-  const steps = parts.flatMap((program) => stepsOf(program, own, reads));
-  const outputs = parts.at(-1)!.buffers.filter(({ role }) => role === "output");
-  return { steps, input: tokensOf(own), output: { what: names(outputs), bytes: sizeOf(outputs) } };
+  const made = [part?.programs[profile]?.[name], layers[name]].flatMap((program) =>
+    program && program.kernels.length > 0 ? [program] : [],
+  );
+  const steps = made.flatMap((program, i) => {
+    const all = stepsOf(program, own, reads);
+    // What a shard sends is what merging begins with.
+    const sent = i + 1 < made.length && { passes: amountOf(outputsOf(program)) };
+    return [...all.slice(0, -1), { ...all.at(-1)!, ...sent }];
+  });
+  return { steps, input: tokensOf(own), output: amountOf(outputsOf(made.at(-1)!)) };
+}
+
+function outputsOf({ buffers }: LayerProgram) {
+  return buffers.filter(({ role }) => role === "output");
 }
 
 function stepsOf({ buffers, kernels }: LayerProgram, layer: LayerPlan, reads: Reads): FlowStep[] {
-  const bound = kernels.map(({ bindings }) => new Set(bindings.map(({ name }) => name)));
+  const bound = kernels.map(({ bindings }) => new Set(bindings.map(({ name, buffer = name }) => buffer)));
   return kernels.map(({ file, template, stages }, i) => {
     const own = buffers.filter((buffer) => bound[i]!.has(buffer.name));
     const weights = own.filter(({ role }) => role === "weight");
@@ -56,21 +66,22 @@ function stepsOf({ buffers, kernels }: LayerProgram, layer: LayerPlan, reads: Re
     return {
       ...{ name: file.split(".").at(-2)!, stages },
       reads: [
-        ...(copy.length > 0 && !isFallback ? [{ what: copyName(layer), bytes: sizeOf(copy) }] : []),
+        ...(copy.length > 0 && !isFallback ? [{ what: copyName(layer, template), bytes: sizeOf(copy) }] : []),
         ...(exact.length === 0
           ? []
           : isFallback
-            ? [{ what: "all rows, for tokens without a proof" }]
+            ? [{ what: "only unproven tokens" }]
             : [{ what: kind, bytes: reads.rescore }]),
       ],
-      ...(passed.length > 0 && { passes: { what: names(passed), bytes: sizeOf(passed) } }),
+      ...(passed.length > 0 && { passes: amountOf(passed) }),
     };
   });
 }
 
-function copyName({ estimator }: LayerPlan): string {
+function copyName({ estimator }: LayerPlan, template: string): string {
   if (estimator.kind === "dense") return "exact weights";
-  return estimator.kind === "quantized" ? `copy of ${estimator.bits} bits` : `copy of rank ${estimator.rank}`;
+  if (estimator.kind === "quantized") return `copy of ${estimator.bits} bits`;
+  return template === "project" ? "the basis" : `factors of rank ${estimator.rank}`;
 }
 
 /** A matrix product and what follows it, as frameworks compute it: scores go through memory. */
@@ -115,8 +126,8 @@ interface Sized {
   readonly bytes: number;
 }
 
-function names(buffers: readonly Sized[]): string {
-  return buffers.map(({ name }) => name).join(", ");
+function amountOf(buffers: readonly Sized[]): Amount {
+  return { what: buffers.map(({ name }) => name).join(", "), bytes: sizeOf(buffers) };
 }
 
 function sizeOf(buffers: readonly Sized[]): number {
