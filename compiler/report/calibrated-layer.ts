@@ -33,7 +33,7 @@ export async function calibratedLayer(
       caption: `${capitalized(NAMES[target.measure])} of the front on the tokens that chose it, and on those held out. What lies below the diagonal promised more than it keeps.`,
       legend: [
         { key: "point", text: "quantized" },
-        { key: "rank", text: "low rank" },
+        ...(hasLowRank(layer) ? [{ key: "rank" as const, text: "low rank" }] : []),
         { key: "chosen", text: "proposed" },
       ],
     });
@@ -58,6 +58,7 @@ export async function calibratedLayer(
         legend: [
           { key: "point", text: "the front" },
           { key: "chosen", text: "proposed" },
+          { key: "specDot", text: "in the spec" },
         ],
       });
     }
@@ -72,8 +73,7 @@ export async function calibratedLayer(
 }
 
 async function frontFigure(layer: LayerCalibration, target: Target, id: string): Promise<Figure> {
-  const { proposal, current, settings } = layer;
-  const hasRank = settings.some(({ estimator }) => estimator.kind === "lowRank");
+  const { proposal, current } = layer;
   return {
     title: `${capitalized(NAMES[target.measure])} against bytes`,
     caption: `Up is better, left is cheaper; each step up has a fraction of the misses, and 100 % means that none was seen. The green bar reaches down to what is sure. The points name their settings.`,
@@ -86,10 +86,16 @@ async function frontFigure(layer: LayerCalibration, target: Target, id: string):
         : [{ key: "chosen" as const, text: proposal === current ? "proposed, and in the spec" : "proposed" }]),
       ...(current === undefined || current === proposal ? [] : [{ key: "spec" as const, text: "in the spec" }]),
       { key: "quantized", text: "one quantized estimator", wideOnly: true },
-      ...(hasRank ? [{ key: "lowRank" as const, text: "one low-rank estimator", wideOnly: true as const }] : []),
+      ...(hasLowRank(layer)
+        ? [{ key: "lowRank" as const, text: "one low-rank estimator", wideOnly: true as const }]
+        : []),
       { key: "target", text: `target, ${wantedShare(target)}` },
     ],
   };
+}
+
+function hasLowRank({ settings }: LayerCalibration): boolean {
+  return settings.some(({ estimator }) => estimator.kind === "lowRank");
 }
 
 function scoresFigure(layer: LayerCalibration): { plot: Plot; figure: Omit<Figure, "svg"> } | undefined {

@@ -71,6 +71,7 @@ const KEYS = {
   chosen: disc("green"),
   bar: `<rect x="2" y="4" width="24" height="8" fill="var(--green)"/>`,
   spec: `<rect x="9" y="3" width="10" height="10" fill="var(--orange)"/>`,
+  specDot: disc("orange"),
   best: `<path d="M14 1L21 8L14 15L7 8Z" fill="var(--green)"/>`,
   quantized: stroke("dim", 1),
   lowRank: stroke("dim", 1, "3 3"),
