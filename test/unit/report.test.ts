@@ -2,9 +2,12 @@
 
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { readsOf } from "../../compiler/reads.ts";
 import { calibrationReport } from "../../compiler/report/calibration.ts";
 import { evaluationReport } from "../../compiler/report/evaluation.ts";
+import { layerFlow } from "../../compiler/report/flow.ts";
 import type { EvaluationSummary } from "../../runtime/node/evaluate-file.ts";
+import { asPlan } from "../../runtime/plan.ts";
 import { calibrationInput } from "./report-input.ts";
 
 const titles = (html: string) => [...html.matchAll(/<h[23][^>]*>([^<]*)</g)].map(([, title]) => title);
@@ -145,6 +148,27 @@ describe("the report of an evaluation", () => {
 
   test("and says where no sign of failure shows", async () => {
     expect(await evaluated([])).toContain("No sign of failure shows");
+  });
+});
+
+describe("the flow of a launch over shards", async () => {
+  const plan = asPlan(
+    JSON.parse(await readFile(new URL("../../generated/tiny-lm-4/plan.json", import.meta.url), "utf8")),
+    "plan.json",
+  );
+
+  test("reads of a shard as many weight bytes as are counted, and hands what it sends to the merge", () => {
+    const { steps, output } = layerFlow(plan, "head");
+    expect(steps.map(({ name }) => name)).toEqual(["score_select", "rescore_topk", "merge"]);
+    const part = plan.shards!.parts[0]!.layers.head!;
+    const read = steps.flatMap(({ reads }) => reads).reduce((sum, { bytes }) => sum + bytes!, 0);
+    expect(read).toBeCloseTo(readsOf(part, part.batch).total, 6);
+    expect(steps[1]!.passes!.bytes).toBeGreaterThan(0);
+    expect(output.what).toContain("indices, values");
+  });
+
+  test("of a feed-forward ends with its output", () => {
+    expect(layerFlow(plan, "mlp0").output).toMatchObject({ what: expect.stringContaining("output") });
   });
 });
 
