@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
 
-const OPTIONS = { noEscape: true, strict: true, knownHelpersOnly: true, preventIndent: true } as const;
+const OPTIONS = { strict: true, knownHelpersOnly: true, preventIndent: true } as const;
 
 /** `templates/` lies beside `compiler/` in the sources, and beside `dist/` in the built package. */
 export function templateFolder(name: string): URL {
@@ -12,8 +12,15 @@ export function templateFolder(name: string): URL {
     .find((url) => existsSync(url))!;
 }
 
-/** Reads every template of a folder once; the file name without `.hbs` names both template and partial. */
-export function loadTemplates(name: string): (name: string) => Handlebars.TemplateDelegate {
+/**
+ * Reads every template of a folder once; the file name without `.hbs` names both template and partial.
+ * @param kind of HTML, what is put in is escaped.
+ */
+export function loadTemplates(
+  name: string,
+  kind: "source" | "html" = "source",
+): (name: string) => Handlebars.TemplateDelegate {
+  const options = { ...OPTIONS, noEscape: kind === "source" };
   const folder = templateFolder(name);
   const handlebars = Handlebars.create();
   const onlyBoolean = (helper: "if" | "unless", wanted: boolean) =>
@@ -29,7 +36,7 @@ export function loadTemplates(name: string): (name: string) => Handlebars.Templa
     if (!file.endsWith(".hbs")) continue;
     handlebars.registerPartial(
       file.replace(/\.hbs$/, ""),
-      handlebars.compile(readFileSync(new URL(file, folder), "utf8"), OPTIONS),
+      handlebars.compile(readFileSync(new URL(file, folder), "utf8"), options),
     );
   }
   return (name) => handlebars.partials[name] as Handlebars.TemplateDelegate;

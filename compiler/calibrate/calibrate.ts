@@ -50,7 +50,7 @@ export interface CalibrateOptions {
 }
 
 /** Raised whenever the same input is measured differently. */
-const MEASURE_VERSION = 2;
+const MEASURE_VERSION = 3;
 
 /** @throws HireError of the families HIRE-PACK and HIRE-CAL, -001 to -003 and -007. */
 export async function calibrate(model: CheckedModel, options: CalibrateOptions): Promise<Calibration> {

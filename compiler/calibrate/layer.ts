@@ -2,11 +2,13 @@
 // of all rows for all tokens twice: exact, and as one estimator has them.
 
 import { copyOf, shareBases } from "../../runtime/measure/copy.ts";
+import { deviationsOf } from "../../runtime/measure/deviations.ts";
 import { type ExactLayer, exactLayer, type LayerWeights, tokenOf } from "../../runtime/measure/exact.ts";
 import type { Product } from "../../runtime/measure/product.ts";
 import { qualityOf, summaryOf } from "../../runtime/measure/quality.ts";
 import { estimatedScores } from "../../runtime/measure/scores.ts";
 import { measureSettings } from "../../runtime/measure/settings.ts";
+import { estimatedCounts, exactHistogram } from "../../runtime/measure/spread.ts";
 import type { LayerPlan } from "../../runtime/plan.ts";
 import { route } from "../crossover.ts";
 import type { CheckedEstimator, CheckedLayer } from "../model.ts";
@@ -22,10 +24,17 @@ import type { SplitTokens } from "./split.ts";
 /** What one estimator's settings came to, before they are ranked. */
 export type Measured = Omit<SettingResult, "bound" | "front">;
 
+/** What one estimator came to. */
+export interface MeasuredEstimator {
+  readonly settings: readonly Measured[];
+  /** Of its estimates, see `ScoreShape`. */
+  readonly counts: readonly number[];
+}
+
 /** What has been measured of the layer before, by estimator. */
 export interface Known {
-  get(estimator: string): readonly Measured[] | undefined;
-  set(estimator: string, settings: readonly Measured[]): Promise<void>;
+  get(estimator: string): MeasuredEstimator | undefined;
+  set(estimator: string, measured: MeasuredEstimator): Promise<void>;
 }
 
 export interface LayerInput {
@@ -43,8 +52,6 @@ export interface LayerInput {
 /** Tokens of each part on which errors of outputs are measured, which takes milliseconds for each setting. */
 const ERROR_TOKENS = 64;
 
-const BINS = 64;
-
 /** Bytes of a survivor, written by the first kernel and read by the second. */
 const SURVIVOR_BYTES = 2 * 8;
 
@@ -61,7 +68,9 @@ export async function calibrateLayer(input: LayerInput): Promise<LayerCalibratio
   const exact = await exactLayer(tile(layer), weights, x, product, errorTokens, onRows);
   const fit = x.subarray(0, calibration * layer.inputs);
   const bases = shareBases(weights.scored);
+  const histogram = exactHistogram(exact, calibration);
   const measured: Measured[] = [];
+  const estimates: { estimator: CheckedEstimator; counts: readonly number[] }[] = [];
   const skipped: { estimator: CheckedEstimator; why: string }[] = [];
   for (const estimator of estimatorsOf(grid, layer)) {
     const settings = settingsOf(layer, estimator, grid);
@@ -69,7 +78,8 @@ export async function calibrateLayer(input: LayerInput): Promise<LayerCalibratio
     const before = known.get(key);
     if (settings.length === 0) skipped.push({ estimator, why: "the dense path reads no more bytes" });
     if (settings.length === 0 || before) {
-      measured.push(...(before ?? []));
+      measured.push(...(before?.settings ?? []));
+      if (before) estimates.push({ estimator, counts: before.counts });
       onRows(layer.rows);
       continue;
     }
@@ -89,10 +99,13 @@ export async function calibrateLayer(input: LayerInput): Promise<LayerCalibratio
         heldOut: qualityOf(measures[i]!, calibration, exact.tokens),
       };
     });
+    const counts = estimatedCounts(exact, estimated, plans[0]!, calibration, histogram);
     measured.push(...results);
-    await known.set(key, results);
+    estimates.push({ estimator, counts });
+    await known.set(key, { settings: results, counts });
   }
-  return describe(input, exact, rankSettings(measured, target, layer.k), skipped);
+  const scores = { exact: histogram, ...shapeOf(exact, calibration), estimates };
+  return describe(input, exact, rankSettings(measured, target, layer.k), skipped, scores);
 }
 
 /** The settings of an estimator, without those that are compiled as the dense path. */
@@ -116,6 +129,7 @@ function describe(
   exact: ExactLayer,
   settings: readonly SettingResult[],
   skipped: LayerCalibration["skipped"],
+  scores: ScoreShape,
 ): LayerCalibration {
   const { kind, name, inputs, rows, dtype, k, batch } = layer;
   const current = settings.findIndex(
@@ -129,7 +143,7 @@ function describe(
     ...(layer.kind === "ffn" && { outputs: layer.outputs, group: sizesOf(layer) }),
     ...{ dtype, k, batch, grid, tokens: counts, denseBytes: exact.plan.bytes.dense, settings, skipped },
     ...(current >= 0 && { current }),
-    scores: shapeOf(exact, counts.calibration),
+    scores,
     ...(exact.neurons && { firing: firingOf(exact) }),
     ...(layer.shards && { shards: calibrateShards(layer, layer.shards, grid, exact, counts.calibration) }),
   };
@@ -139,35 +153,13 @@ function sizesOf({ group: { size, count, common } }: Extract<CheckedLayer, { kin
   return { size, count, common };
 }
 
-function shapeOf({ scores, choices, common, best, plan: { k } }: ExactLayer, tokens: number): ScoreShape {
-  const own = (token: number) => tokenOf(scores, token, choices).subarray(common);
-  const deviations = Float64Array.from({ length: tokens }, (_, token) => {
-    const values = own(token);
-    let [sum, squares] = [0, 0];
-    for (const value of values) {
-      sum += value;
-      squares += value * value;
-    }
-    const mean = sum / values.length;
-    const kth = scores[token * choices + best[token]![k - 1]!]!;
-    return (kth - mean) / Math.sqrt(Math.max(squares / values.length - mean * mean, Number.MIN_VALUE));
-  });
-  let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let token = 0; token < tokens; token++) {
-    for (const value of own(token)) {
-      if (!Number.isFinite(value)) continue;
-      from = Math.min(from, value);
-      to = Math.max(to, value);
-    }
-  }
-  const counts = new Array<number>(BINS).fill(0);
-  const width = (to - from) / BINS || 1;
-  for (let token = 0; token < tokens; token++) {
-    for (const value of own(token)) {
-      if (Number.isFinite(value)) counts[Math.min(BINS - 1, Math.floor((value - from) / width))]!++;
-    }
-  }
+function shapeOf({ scores, choices, common, best, plan: { k } }: ExactLayer, tokens: number) {
   const ranked = (rank: number) =>
-    summaryOf(Float64Array.from({ length: tokens }, (_, token) => scores[token * choices + best[token]![rank]!]!));
-  return { from, to, counts, best: ranked(0), kth: ranked(k - 1), kthInDeviations: summaryOf(deviations) };
+    summaryOf(
+      Float64Array.from({ length: tokens }, (_, token) => {
+        const own = tokenOf(scores, token, choices);
+        return deviationsOf(own.subarray(common))(own[best[token]![rank]!]!);
+      }),
+    );
+  return { best: ranked(0), kth: ranked(k - 1) };
 }

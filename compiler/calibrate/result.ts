@@ -2,12 +2,13 @@
 
 import type { Diagnostic } from "../../runtime/errors.ts";
 import type { Quality, Summary } from "../../runtime/measure/quality.ts";
+import type { Histogram } from "../../runtime/measure/spread.ts";
 import type { CheckedEstimator, CheckedSelector } from "../model.ts";
 import type { Reads } from "../reads.ts";
 import type { Grid } from "./grid.ts";
 
 /** Raised whenever a result written before could be misread. */
-export const RESULT_FORMAT = 1;
+export const RESULT_FORMAT = 2;
 
 export interface Calibration {
   readonly format: typeof RESULT_FORMAT;
@@ -169,16 +170,17 @@ export interface ExchangeResult {
   readonly heldOut: number;
 }
 
-/** How the exact scores of tokens are spread, for histograms with the cut. */
+/**
+ * How the scores of the calibration tokens are spread, for histograms with the cut: in deviations of a token's exact scores
+ * above their mean.
+ */
 export interface ScoreShape {
-  /** Edges of equal bins, and how many scores of all calibration tokens lie in each. */
-  readonly from: number;
-  readonly to: number;
-  readonly counts: readonly number[];
-  /** The best score of a token, its k-th best, and how many deviations that lies above the mean. */
+  readonly exact: Histogram;
+  /** The best exact score of a token, and its k-th best. */
   readonly best: Summary;
   readonly kth: Summary;
-  readonly kthInDeviations: Summary;
+  /** What each estimator orders by, in the same bins: its estimates, or of a certified layer their upper bounds. */
+  readonly estimates: readonly { readonly estimator: CheckedEstimator; readonly counts: readonly number[] }[];
 }
 
 /** Which groups of a feed-forward are chosen how often. */

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { HireError } from "../../runtime/errors.ts";
 import { cacheFolders } from "../../runtime/node/cache-folder.ts";
 import { writeWhole } from "../../runtime/node/write-whole.ts";
-import type { Known, Measured } from "./layer.ts";
+import type { Known, MeasuredEstimator } from "./layer.ts";
 
-type Stored = Readonly<Record<string, readonly Measured[]>>;
+type Stored = Readonly<Record<string, MeasuredEstimator>>;
 
 export interface State extends Known {
   /** Where it lies; nothing where no folder can be written. */
@@ -34,8 +34,8 @@ export async function openState(key: string, fresh: boolean): Promise<State> {
     path,
     resumed,
     get: (estimator) => stored[estimator],
-    async set(estimator, settings) {
-      stored = { ...stored, [estimator]: settings };
+    async set(estimator, measured) {
+      stored = { ...stored, [estimator]: measured };
       const text = JSON.stringify(stored);
       for (const each of path === undefined ? [] : [path, ...paths]) {
         if (await written(each, text)) {

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // The command line. Every command has --help with an example, --json, and the exit codes below.
 
-import { readFileSync } from "node:fs";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { calibrateCommand } from "./commands/calibrate.ts";
@@ -16,6 +15,7 @@ import { recordScriptCommand } from "./commands/record-script.ts";
 import { runModuleCommand } from "./commands/run.ts";
 import { tuneCommand } from "./commands/tune.ts";
 import { EXIT } from "./report.ts";
+import { packageVersion } from "./version.ts";
 
 const EPILOGUE = `\`hirec <command> --help\` shows the options of a command and an example.
 
@@ -58,11 +58,4 @@ try {
 } catch (thrown) {
   process.stderr.write(`hirec failed; this is a bug, please report it:\n${(thrown as Error)?.stack ?? thrown}\n`);
   process.exit(EXIT.bug);
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
-  return version;
 }

@@ -26,6 +26,11 @@ export interface Quality {
   /** Correlation of estimates and exact scores over all rows, mean over tokens. */
   readonly correlation: number;
   /**
+   * The least of the candidates by what they were ordered by, in deviations of a token's exact scores above their mean: the
+   * cut of k′; mean over tokens.
+   */
+  readonly cut: number;
+  /**
    * Of an output head: KL divergence in nats of the exact distribution from that in which candidates have their exact values
    * and other rows their estimates (`tail: "estimate"`).
    */
@@ -51,6 +56,7 @@ export interface TokenMeasures {
   readonly survivingK: Float64Array;
   readonly survivingCandidates: Float64Array;
   readonly correlation: Float64Array;
+  readonly cut: Float64Array;
   readonly divergence: Float64Array;
   readonly mass: Float64Array;
   readonly certified: Float64Array;
@@ -62,7 +68,7 @@ export function emptyMeasures(tokens: number): TokenMeasures {
   const none = () => new Float64Array(tokens).fill(Number.NaN);
   return {
     ...{ recall: none(), agreement: none(), survivingK: none(), survivingCandidates: none(), correlation: none() },
-    ...{ divergence: none(), mass: none(), certified: none(), slack: none(), error: none() },
+    ...{ cut: none(), divergence: none(), mass: none(), certified: none(), slack: none(), error: none() },
   };
 }
 
@@ -87,6 +93,7 @@ export function qualityOf(measures: TokenMeasures, from: number, to: number): Qu
     survivingK: mean(measures.survivingK),
     survivingCandidates: mean(measures.survivingCandidates),
     correlation: mean(measures.correlation),
+    cut: mean(measures.cut),
     ...(divergence.length > 0 && { divergence: summaryOf(divergence) }),
     ...(mass.length > 0 && { mass: summaryOf(mass) }),
     ...(certified.length > 0 && { certified: meanOf(certified) }),

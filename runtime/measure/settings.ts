@@ -4,6 +4,7 @@
 import type { LayerPlan } from "../plan.ts";
 import { boundOf, isAbove, upperScore } from "../reference/certificate.ts";
 import { survivorsOf } from "../reference/survivors.ts";
+import { deviationsOf } from "./deviations.ts";
 import { addGroups, type ExactLayer, groupScorer, logSumExp, squaresOf, tokenOf, valueFunction } from "./exact.ts";
 import { correlationOf, emptyMeasures, type TokenMeasures } from "./quality.ts";
 import { bestOf, candidatesOf, type RankedChoices, rankChoices } from "./ranks.ts";
@@ -25,7 +26,8 @@ export function measureSettings(
   const estimate = estimator(exact, estimated, plans[0]!);
   const shapes = groupByBuckets(plans);
   for (let token = 0; token < exact.tokens; token++) {
-    const { rows, order } = estimate(token);
+    const { rows, order, unit } = estimate(token);
+    const deviate = deviationsOf(tokenOf(exact.scores, token, choices).subarray(common));
     const exactRows = tokenOf(exact.rows, token, exact.plan.rows);
     const correlation = correlationOf(rows, exactRows);
     const tail = exact.logSums && tailOf(exact, token, rows);
@@ -44,6 +46,7 @@ export function measureSettings(
         into.survivingCandidates[token] = shareOf(bestEstimates, isCandidate);
         into.survivingK[token] = shareOf(bestEstimates.subarray(0, plan.k), isCandidate);
         into.correlation[token] = correlation;
+        into.cut[token] = deviate((order[candidates.at(-1)!] ?? Number.NaN) * unit);
         if (tail) [into.divergence[token], into.mass[token]] = tail(candidates);
         if (plan.certificate) {
           const dropped = droppedBy(plan, order, ranked, candidates.length);
@@ -51,8 +54,7 @@ export function measureSettings(
           const last = bestOf(scores, plan.k).at(-1);
           const value = scores.length < plan.k ? Number.NEGATIVE_INFINITY : scores[last!]!;
           into.certified[token] = Number(isAbove(value, boundOf(plan, tokenOf(x, token, plan.inputs), dropped)));
-          // Upper scores count steps of the token's codes.
-          if (dropped !== undefined) into.slack[token] = value - dropped * estimated.copy.units[token]!;
+          if (dropped !== undefined) into.slack[token] = value - dropped * unit;
         }
         if (exact.neurons) into.error[token] = errorOf(exact, token, candidates);
       }
@@ -61,14 +63,17 @@ export function measureSettings(
   return measures;
 }
 
-/** Estimates of a token's rows, and what its choices are ordered by; both arrays are used again for the next token. */
-function estimator(exact: ExactLayer, { sums, rowScales, bounds, copy }: EstimatedScores, plan: LayerPlan) {
+/**
+ * Estimates of a token's rows, and what its choices are ordered by, and in which unit; both arrays are used again for the
+ * next token.
+ */
+export function estimator(exact: ExactLayer, { sums, rowScales, bounds, copy }: EstimatedScores, plan: LayerPlan) {
   const { rows: count, group } = plan;
   const rows = new Float32Array(count);
   const upper = bounds && new Float32Array(count);
   const choices = group ? new Float32Array(exact.choices) : rows;
   const score = group && groupScorer(group, count);
-  return (token: number): { readonly rows: Float32Array; readonly order: Float32Array } => {
+  return (token: number): { readonly rows: Float32Array; readonly order: Float32Array; readonly unit: number } => {
     const own = tokenOf(sums, token, count);
     const unit = copy.units[token]!;
     for (let row = 0; row < count; row++) {
@@ -80,10 +85,11 @@ function estimator(exact: ExactLayer, { sums, rowScales, bounds, copy }: Estimat
         const bound = { error: bounds[row * 2]!, norm: bounds[row * 2 + 1]! };
         upper[row] = upperScore(plan, own[row]!, bound, norms, rowScales[row]!);
       }
-      return { rows, order: upper };
+      // Upper scores count steps of the token's codes.
+      return { rows, order: upper, unit };
     }
     score?.(rows, choices);
-    return { rows, order: choices };
+    return { rows, order: choices, unit: 1 };
   };
 }
 

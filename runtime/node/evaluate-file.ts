@@ -2,10 +2,12 @@
 
 import type { CompiledCuda } from "../cuda/model.ts";
 import type { LayerResult, WeightSource } from "../layer.ts";
+import { deviationsOf } from "../measure/deviations.ts";
 import { type Evaluation, evaluate } from "../measure/evaluation.ts";
 import { type ExactLayer, exactLayer, tokenOf } from "../measure/exact.ts";
 import type { Product } from "../measure/product.ts";
 import { correlationOf } from "../measure/quality.ts";
+import { countsOf, exactHistogram, type Histogram, type TokenOrder } from "../measure/spread.ts";
 import { requireLayer } from "../model.ts";
 import type { LayerPlan } from "../plan.ts";
 import { createReferenceFfn } from "../reference/ffn.ts";
@@ -58,6 +60,16 @@ export interface EstimateQuality {
   /** Share of the k best estimates that survive the first stage, and what the plan predicts. */
   readonly survivingK: number;
   readonly predictedK: number;
+  /**
+   * How exact scores are spread, and in the same bins what rows or groups are ordered by; the k-th exact score and the last
+   * candidate, mean over tokens. In deviations of a token's exact scores above their mean.
+   */
+  readonly scores: {
+    readonly exact: Histogram;
+    readonly estimates: readonly number[];
+    readonly kth: number;
+    readonly cut: number;
+  };
 }
 
 /** Products of a weight and an input that the reference may take, per layer: some ten seconds. */
@@ -138,15 +150,24 @@ async function estimatesOf(
     plan.kind === "softmax"
       ? await createReferenceSoftmax(name, plan, weights)
       : await createReferenceFfn(name, plan, weights);
-  let [correlation, surviving] = [0, 0];
+  const orders: TokenOrder[] = [];
+  let [correlation, surviving, kth, cut] = [0, 0, 0, 0];
   for (let token = 0; token < tokens; token++) {
-    const { estimates, survivors } = reference.select(tokenOf(x, token, plan.inputs));
-    const own = tokenOf(exact.scores, token, exact.choices).subarray(exact.common);
+    const { estimates, unit, survivors, candidates } = reference.select(tokenOf(x, token, plan.inputs));
+    const scores = tokenOf(exact.scores, token, exact.choices);
+    const own = scores.subarray(exact.common);
+    orders.push({ order: estimates, unit });
+    const deviate = deviationsOf(own);
+    kth += deviate(scores[exact.best[token]!.at(-1)!]!) / tokens;
+    cut += deviate(estimates[candidates.at(-1)!]! * unit) / tokens;
     correlation += correlationOf(Float32Array.from(estimates.subarray(exact.common)), own) / tokens;
     const choices = Array.from({ length: exact.choices - exact.common }, (_, i) => exact.common + i);
     const best = sortRows(choices, estimates).slice(0, plan.k);
     const kept = new Set(survivors);
     surviving += best.filter((choice) => kept.has(choice)).length / plan.k / tokens;
   }
-  return { tokens, correlation, survivingK: surviving, predictedK: plan.selection.recallOfK };
+  const histogram = exactHistogram(exact, tokens);
+  const estimates = countsOf(exact, tokens, (token) => orders[token]!, histogram);
+  const scores = { exact: histogram, estimates, kth, cut };
+  return { tokens, correlation, survivingK: surviving, predictedK: plan.selection.recallOfK, scores };
 }

@@ -26,6 +26,8 @@ export interface ReferenceFfn {
 export interface GroupSelection {
   /** Estimated score of every group, `[groups]`; common groups have none. */
   readonly estimates: Float64Array;
+  /** What an estimate of 1 counts: to order groups it need not be multiplied with. */
+  readonly unit: number;
   /** Groups that survive the first stage, bucket by bucket. */
   readonly survivors: readonly number[];
   /** The best of those, best first. */
@@ -68,7 +70,13 @@ export async function createReferenceFfn(name: string, plan: FfnPlan, weights: W
       const members = selectable.filter((index) => (index - group.common) % selection.buckets === bucket);
       survivors.push(...survivorsOf(selection, members, estimates));
     }
-    return { estimates, survivors, candidates: sortRows([...survivors], estimates).slice(0, candidates) };
+    const ofRow = isScaled ? 1 : (unit ?? 1);
+    return {
+      estimates,
+      unit: group.score === "l2" ? ofRow ** 2 : ofRow,
+      survivors,
+      candidates: sortRows([...survivors], estimates).slice(0, candidates),
+    };
   };
 
   const preActivation = (row: number, x: Float32Array) =>

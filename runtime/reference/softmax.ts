@@ -27,6 +27,8 @@ export interface ReferenceSoftmax {
 export interface Selection {
   /** Estimated score of every row, `[rows]`; their order is what selects. */
   readonly estimates: Float64Array;
+  /** What an estimate of 1 counts: to order rows it need not be multiplied with. */
+  readonly unit: number;
   /** Rows that survive the first stage, bucket by bucket. */
   readonly survivors: readonly number[];
   /** The best of those, best first. */
@@ -56,7 +58,7 @@ export async function createReferenceSoftmax(
   };
 
   const select = (x: Float32Array, mask?: Uint8Array) => {
-    const estimates = scoredRows(plan, estimate(x), bias);
+    const { scores: estimates, unit } = scoredRows(plan, estimate(x), bias);
     const survivors: number[] = [];
     const lastOfCutBuckets: number[] = [];
     for (let bucket = 0; bucket < plan.selection.buckets; bucket++) {
@@ -72,9 +74,9 @@ export async function createReferenceSoftmax(
     }
     const ordered = sortRows([...survivors], estimates);
     const candidates = ordered.slice(0, plan.candidates);
-    if (!plan.certificate) return { estimates, survivors, candidates };
+    if (!plan.certificate) return { estimates, unit, survivors, candidates };
     const [dropped] = sortRows([...ordered.slice(plan.candidates), ...lastOfCutBuckets], estimates);
-    return { estimates, survivors, candidates, ...(dropped !== undefined && { dropped: estimates[dropped]! }) };
+    return { estimates, unit, survivors, candidates, ...(dropped !== undefined && { dropped: estimates[dropped]! }) };
   };
   return {
     plan,

@@ -43,7 +43,7 @@ describe("tokens are split", () => {
 function qualityWith(shares: Float64Array): Quality {
   const recall = summaryOf(shares);
   const recallVariance = shares.reduce((sum, share) => sum + (share - recall.mean) ** 2, 0) / shares.length;
-  const rest = { agreement: 1, survivingK: 1, survivingCandidates: 1, correlation: 1 };
+  const rest = { agreement: 1, survivingK: 1, survivingCandidates: 1, correlation: 1, cut: 0 };
   return { tokens: shares.length, recall, recallVariance, ...rest };
 }
 

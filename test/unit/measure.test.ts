@@ -4,12 +4,14 @@ import { describe, expect, test } from "vitest";
 import { PROFILES } from "../../compiler/profiles.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import { copyOf, shareBases } from "../../runtime/measure/copy.ts";
-import { exactLayer, type LayerWeights, tokenOf } from "../../runtime/measure/exact.ts";
+import { deviationsOf } from "../../runtime/measure/deviations.ts";
+import { type ExactLayer, exactLayer, type LayerWeights, tokenOf } from "../../runtime/measure/exact.ts";
 import { type Product, plainProduct } from "../../runtime/measure/product.ts";
 import { qualityOf, type TokenMeasures } from "../../runtime/measure/quality.ts";
 import { bestOf, candidatesOf, rankChoices } from "../../runtime/measure/ranks.ts";
 import { estimatedScores } from "../../runtime/measure/scores.ts";
 import { measureSettings } from "../../runtime/measure/settings.ts";
+import { countsOf, exactHistogram } from "../../runtime/measure/spread.ts";
 import { requestProduct } from "../../runtime/node/onnx-product.ts";
 import { packFfn } from "../../runtime/pack/pack-ffn.ts";
 import { type PackedTensor, packLayer } from "../../runtime/pack/pack-layer.ts";
@@ -54,8 +56,10 @@ describe("an output head is measured as the reference computes it", () => {
     const { certified } = await reference.run(data.x, data.taken);
     for (let token = 0; token < softmaxCase.tokens; token++) {
       const x = tokenOf(data.x, token, inputs);
-      const { candidates } = reference.select(x);
-      const best = sortRows([...Array(rows).keys()], reference.exactScores(x)).slice(0, k);
+      const { candidates, estimates, unit } = reference.select(x);
+      const scores = reference.exactScores(x);
+      const best = sortRows([...Array(rows).keys()], scores).slice(0, k);
+      expect(measures.cut[token]).toBeCloseTo(deviationsOf(scores)(estimates[candidates.at(-1)!]! * unit), 3);
       const recall = best.filter((row) => candidates.includes(row)).length / best.length;
       expect(measures.recall[token], `token ${token}`).toBeCloseTo(recall, 10);
       if (!certified) continue;
@@ -94,10 +98,16 @@ describe("a feed-forward is measured as the reference computes it", () => {
     );
     const exact = await sorted.run(data.x);
     const { output, groups } = await reference.run(data.x);
+    const { scores } = await exactLayer(layer, measured, data.x, plainProduct, () => false);
     for (let token = 0; token < ffnCase.tokens; token++) {
       const x = tokenOf(data.x, token, inputs);
       const wanted = [...exact.groups.subarray(token * all.k, token * all.k + layer.k)];
-      const { candidates } = reference.select(x);
+      const { candidates, estimates, unit } = reference.select(x);
+      const deviate = deviationsOf(tokenOf(scores, token, group.count).subarray(group.common));
+      const last = estimates[candidates.at(-1)!]! * unit;
+      // What f32 loses may be many deviations of scores that hardly vary.
+      const rounding = Math.abs(deviate(last * (1 + 2 ** -20) + 2 ** -126) - deviate(last));
+      expect(Math.abs(measures.cut[token]! - deviate(last))).toBeLessThan(0.001 + rounding);
       const recall = wanted.filter((each) => candidates.includes(each)).length / wanted.length;
       expect(measures.recall[token], `token ${token}`).toBeCloseTo(recall, 10);
       const best = reference.compute(x, wanted);
@@ -194,6 +204,7 @@ test("a summary leaves out what was not measured", () => {
           "survivingK",
           "survivingCandidates",
           "correlation",
+          "cut",
           "divergence",
           "mass",
           "certified",
@@ -213,4 +224,43 @@ test("a summary leaves out what was not measured", () => {
     divergence: undefined,
   });
   expect(recall).toMatchObject({ min: 0.5, p50: 1, max: 1 });
+});
+
+describe("scores are spread over bins", () => {
+  const exactly = (scores: readonly number[], choices: number, common = 0) =>
+    ({ scores: Float32Array.from(scores), choices, common }) as unknown as ExactLayer;
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+
+  test("in deviations, so that tokens of another scale look alike", () => {
+    const one = [1, 2, 3, 4, 5, 100];
+    const [first, second] = [one, one.map((score) => 7 * score - 3)].map((scores) =>
+      exactHistogram(exactly(scores, 6), 1),
+    );
+    expect(first!.counts).toEqual(second!.counts);
+    expect(first!.to).toBeCloseTo(deviationsOf(one)(100), 6);
+    expect(first!.to).toBeCloseTo(second!.to, 4);
+    const both = exactHistogram(exactly([...one, ...one], 6), 2);
+    expect(both.counts).toEqual(first!.counts.map((count) => 2 * count));
+  });
+
+  test("without common groups, other tokens, and what is no number", () => {
+    const scores = [9, 1, 2, 3, Number.NaN, Number.POSITIVE_INFINITY, 50, 60, 70, 80, 90, 99];
+    const { from, to, counts } = exactHistogram(exactly(scores, 6, 1), 1);
+    expect(sum(counts)).toBe(3);
+    expect([from, to].map((edge) => edge.toFixed(4))).toEqual(["-1.2247", "1.2247"]);
+  });
+
+  test("and what lies outside the bins counts in the first or the last", () => {
+    const exact = exactly([1, 2, 3, 4], 4);
+    const edges = exactHistogram(exact, 1);
+    const counts = countsOf(exact, 1, () => ({ order: [-100, 1, 2, 50], unit: 2 }), edges);
+    expect([counts[0], counts.at(-1), sum(counts)]).toEqual([1, 2, 4]);
+  });
+
+  test("all in one where scores do not vary, and nowhere where there is none", () => {
+    const alike = exactHistogram(exactly([5, 5, 5], 3), 1);
+    expect([alike.from, alike.to, alike.counts[0]]).toEqual([0, 0, 3]);
+    const none = exactHistogram(exactly([Number.NaN, Number.NaN], 2), 1);
+    expect([none.from, none.to, sum(none.counts)]).toEqual([0, 0, 0]);
+  });
 });

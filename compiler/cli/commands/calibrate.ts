@@ -26,6 +26,7 @@ interface Arguments extends GlobalArguments, GridArguments {
   readonly "dry-run": boolean;
   readonly fresh: boolean;
   readonly out: string | undefined;
+  readonly report: string | undefined;
 }
 
 export const calibrateCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -75,6 +76,7 @@ export const calibrateCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("dry-run", { describe: "Write nothing into the spec, and do not ask", type: "boolean", default: false })
       .option("fresh", { describe: "Measure again what an earlier run has measured", type: "boolean", default: false })
       .option("out", { describe: "Write everything that was measured to this JSON file", type: "string" })
+      .option("report", { describe: "Write what was found, with plots, to this HTML file", type: "string" })
       .example(
         "$0 calibrate tiny-lm.hire.ts --weights model.safetensors --activations recorded.safetensors",
         "shows the proposed change and asks",
@@ -92,6 +94,10 @@ async function calibrateSpec(args: Arguments) {
     import("../../../runtime/node/onnx-product.ts"),
   ]);
   const [target, grid] = [parseTarget(args.target), parseGrid(args)];
+  if (args.report !== undefined) {
+    const { refuseReport } = await import("../report-file.ts");
+    await refuseReport(args.report, [args.spec, ...args.weights, ...args.activations], args.out);
+  }
   const spec = await load(args.spec);
   const model = check(spec);
   const progress = showProgress(`calibrating ${model.name}`, args.json);
@@ -111,6 +117,7 @@ async function calibrateSpec(args: Arguments) {
   const changes = await edit.editSpec(spec, model, proposalsOf(result), (path) => readFileSync(path, "utf8"));
   const problems = [...result.problems, ...changes.problems];
   const shown = await diffOf(changes);
+  if (args.report !== undefined) await writeCalibrationReport(args.report, model, result, shown);
   const text = args.json ? "" : await textOf(result, shown);
   // The question comes after what it is about.
   const isAsked =
@@ -123,6 +130,7 @@ async function calibrateSpec(args: Arguments) {
     result: { ...result, ok: problems.length === 0, problems, diff: shown, written: isWritten },
     text: [
       ...(isAsked ? [] : [text]),
+      ...(args.report === undefined ? [] : [`report: ${args.report}`]),
       ...(done === "" ? [] : [done]),
       ...(isWritten
         ? [
@@ -182,6 +190,15 @@ async function diffOf({ texts }: SpecEdit): Promise<string> {
 async function writeTexts({ texts }: SpecEdit): Promise<void> {
   const { writeWhole } = await import("../../../runtime/node/write-whole.ts");
   for (const [path, { after }] of texts) await writeWhole(path, "HIRE-CAL-006", (handle) => handle.writeFile(after));
+}
+
+async function writeCalibrationReport(path: string, model: CheckedModel, result: Calibration, diff: string) {
+  const [{ calibrationReport }, { thisRun, writeReport }, { proposedPlan }] = await Promise.all([
+    import("../../report/calibration.ts"),
+    import("../report-file.ts"),
+    import("../../calibrate/proposed-plan.ts"),
+  ]);
+  await writeReport(path, await calibrationReport({ result, plan: proposedPlan(model, result), diff, run: thisRun() }));
 }
 
 async function writeResult(path: string, result: Calibration): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { CommandModule } from "yargs";
 import type { RunDevice } from "../../../runtime/node/open-layers.ts";
+import type { EvaluationReport } from "../../report/evaluation.ts";
 import { openModule, TARGETS } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { formatDiagnostic, wantsColor } from "../report.ts";
@@ -17,6 +18,7 @@ interface Arguments extends GlobalArguments {
   readonly profile: string | undefined;
   readonly tokens: number;
   readonly recall: number;
+  readonly report: string | undefined;
 }
 
 export const evaluateCommand: CommandModule<GlobalArguments, Arguments> = {
@@ -48,6 +50,7 @@ export const evaluateCommand: CommandModule<GlobalArguments, Arguments> = {
       .option("profile", { describe: "Device profile; default: the best that the device supports", type: "string" })
       .option("tokens", { describe: "Tokens to take of a recording, at most: its last", type: "number", default: 512 })
       .option("recall", { describe: "Warn where recall is below", type: "number", default: 0.95 })
+      .option("report", { describe: "Write the results, with plots, to this HTML file", type: "string" })
       .example(
         "$0 evaluate generated/tiny-lm --weights tiny-lm.pack --exact model.safetensors --activations other.safetensors",
         "",
@@ -60,6 +63,10 @@ export const evaluateCommand: CommandModule<GlobalArguments, Arguments> = {
         import("../evaluate/text.ts"),
         import("../evaluate/warnings.ts"),
       ]);
+      if (args.report !== undefined) {
+        const { refuseReport } = await import("../report-file.ts");
+        await refuseReport(args.report, [args.module, args.weights, ...args.exact, ...args.activations]);
+      }
       const compiled = await openModule(args.module, TARGETS[args.device]);
       const { model } = compiled.plan;
       const progress = showProgress(`evaluating ${model}`, args.json);
@@ -74,9 +81,21 @@ export const evaluateCommand: CommandModule<GlobalArguments, Arguments> = {
         warningsOf(layer, args.recall).map((warning) => ({ severity: "warning" as const, ...warning })),
       );
       const said = warnings.map((warning) => formatDiagnostic(warning, wantsColor(process.stdout)));
+      if (args.report !== undefined) {
+        await writeEvaluationReport(args.report, { summary, warnings, plan: compiled.plan, leastRecall: args.recall });
+      }
+      const written = args.report === undefined ? [] : [`report: ${args.report}`];
       return {
         result: { model, ...summary, warnings },
-        text: [formatEvaluation(model, summary), ...said].join("\n\n"),
+        text: [formatEvaluation(model, summary), ...written, ...said].join("\n\n"),
       };
     }),
 };
+
+async function writeEvaluationReport(path: string, report: Omit<EvaluationReport, "run">): Promise<void> {
+  const [{ evaluationReport }, { thisRun, writeReport }] = await Promise.all([
+    import("../../report/evaluation.ts"),
+    import("../report-file.ts"),
+  ]);
+  await writeReport(path, await evaluationReport({ ...report, run: thisRun() }));
+}

@@ -1,7 +1,7 @@
 // Calibrations that cannot be, or whose answer cannot be written; and the warnings of an evaluation.
 
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -356,6 +356,46 @@ export default defineModel("small", {
   );
 });
 
+test("a report of a calibration and of an evaluation is written beside the result, with the diff", async () => {
+  const shown = await calibrated({ out: at("out.json"), report: at("new/report.html") });
+  expect(shown).toMatchObject({ exitCode: 0, ok: true });
+  const html = await readFile(at("new/report.html"), "utf8");
+  expect(html).toContain("<h1>Calibration of small</h1>");
+  expect(html).toContain('<span class="removed">-    estimator: quantized({ bits: 8, group: 32 }), // codes');
+  const paths = { module: at("small.hire.ts"), weights: [at("w.safetensors")], activations: undefined };
+  await outcomeOf(packCommand, { ...paths, out: at("small.pack") });
+  const evaluated = await outcomeOf(evaluateCommand, {
+    ...{ module: at("small.hire.ts"), weights: at("small.pack"), exact: [at("w.safetensors")], recall: 1.1 },
+    ...{ activations: [at("x.safetensors")], device: "reference", tokens: 16, report: at("evaluation.html") },
+  });
+  expect(evaluated.exitCode).toBe(0);
+  expect(await readFile(at("evaluation.html"), "utf8")).toContain("warning HIRE-CAL-010");
+});
+
+describe("HIRE-CAL-006 before anything is measured where --report is", () => {
+  test.each([
+    ["the spec", "small.hire.ts"],
+    ["a file of weights", "w.safetensors"],
+    ["the file of --out", "out.json"],
+  ])("%s", async (_, file) => {
+    const before = existsSync(at(file)) && (await readFile(at(file)));
+    const outcome = await calibrated({ report: at(file), out: at("out.json") });
+    expect(outcome.exitCode).toBe(1);
+    expect(diagnosticsOf(outcome)).toMatchObject([{ code: "HIRE-CAL-006" }]);
+    expect(existsSync(at(file)) && (await readFile(at(file)))).toEqual(before);
+    expect(existsSync(at("cache"))).toBe(false);
+  });
+});
+
+test("HIRE-CAL-006 where a report cannot be written, and nothing is left of it", async () => {
+  const outcome = await calibrated({ report: at("w.safetensors/report.html") });
+  expect(diagnosticsOf(outcome)).toMatchObject([{ code: "HIRE-CAL-006" }]);
+  await mkdir(at("folder"));
+  const folder = await calibrated({ report: at("folder") });
+  expect(diagnosticsOf(folder)).toMatchObject([{ code: "HIRE-CAL-006", message: expect.stringContaining("folder") }]);
+  expect((await readdir(at(""))).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
 test("HIRE-CAL-006 where the result cannot be written", async () => {
   const outcome = await calibrated({ out: at("w.safetensors/out.json") });
   expect(diagnosticsOf(outcome)).toMatchObject([{ code: "HIRE-CAL-006" }]);
@@ -388,7 +428,11 @@ describe("an evaluation warns where a sign of failure shows", () => {
   const summary = (mean: number) => ({ mean, min: 0, p1: 0, p5: 0, p50: 1, p95: 1, p99: 1, max: 1 });
   const good: LayerEvaluation = {
     ...{ layer: "head", kind: "softmax", k: 8, candidates: 32, tokens: 100, recall: summary(0.99), agreement: 1 },
-    ...{ certified: 0.9, estimates: { tokens: 64, correlation: 0.99, survivingK: 0.991, predictedK: 0.99 } },
+    certified: 0.9,
+    estimates: {
+      ...{ tokens: 64, correlation: 0.99, survivingK: 0.991, predictedK: 0.99 },
+      scores: { exact: { from: 0, to: 1, counts: [1] }, estimates: [1], kth: 1, cut: 1 },
+    },
   };
 
   test.each([
