@@ -22,7 +22,7 @@ export function measureSettings(
 ): TokenMeasures[] {
   const measures = plans.map(() => emptyMeasures(exact.tokens));
   const { choices, common, best } = exact;
-  const estimate = estimator(exact, estimated, plans[0]!);
+  const estimate = tokenEstimates(exact, estimated, plans[0]!);
   const shapes = groupByBuckets(plans);
   for (let token = 0; token < exact.tokens; token++) {
     const { rows, order } = estimate(token);
@@ -61,8 +61,15 @@ export function measureSettings(
   return measures;
 }
 
+/** What of the exact layer its estimates need. */
+type EstimatedLayer = Pick<ExactLayer, "choices" | "bias">;
+
 /** Estimates of a token's rows, and what its choices are ordered by; both arrays are used again for the next token. */
-function estimator(exact: ExactLayer, { sums, rowScales, bounds, copy }: EstimatedScores, plan: LayerPlan) {
+export function tokenEstimates(
+  exact: EstimatedLayer,
+  { sums, rowScales, bounds, copy }: EstimatedScores,
+  plan: LayerPlan,
+) {
   const { rows: count, group } = plan;
   const rows = new Float32Array(count);
   const upper = bounds && new Float32Array(count);
