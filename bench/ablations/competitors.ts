@@ -74,19 +74,29 @@ async function downByCodes(
 
 /** What the layer makes of the largest inputs alone. @param share of the inputs that were fitted to that pass the threshold. */
 export async function inputsOutcome(
-  { weights, fit, x }: StudyLayer,
+  study: StudyLayer,
   exact: ExactLayer,
   share: number,
   product: Product,
 ): Promise<Outcome> {
-  const limit = thresholdOf(fit, share);
-  const kept = x.map((value) => (Math.abs(value) >= limit ? value : 0));
-  const { plan, best, scores, neurons, choices } = await exactLayer(exact.plan, weights, kept, product, () => false);
+  const { x, passed } = largestInputs(study, share);
+  const { plan, best, scores, neurons, choices } = await exactLayer(exact.plan, study.weights, x, product, () => false);
   const result: LayerResult =
     plan.kind === "ffn"
       ? ffnOutcome(plan, neurons!, best)
       : headOutcome(plan.k, (token) => tokenOf(scores, token, choices), best);
-  return { result, passed: x.reduce((count, value) => count + Number(Math.abs(value) >= limit), 0) / x.length };
+  return { result, passed };
+}
+
+/** The inputs that pass a threshold, with 0 for others, and their share. */
+export function largestInputs(
+  { fit, x }: StudyLayer,
+  share: number,
+): { readonly x: Float32Array; readonly passed: number } {
+  const limit = thresholdOf(fit, share);
+  const passes = (value: number) => Math.abs(value) >= limit;
+  const passed = x.reduce((count, value) => count + Number(passes(value)), 0) / x.length;
+  return { x: x.map((value) => (passes(value) ? value : 0)), passed };
 }
 
 /**
@@ -119,11 +129,16 @@ export function gatesOutcome(exact: ExactLayer, fitted: ExactLayer, share: numbe
 
 /** The k best of the first so many of an order. */
 export function shortlistOutcome(exact: ExactLayer, order: Uint32Array, share: number): Outcome {
-  const list = order.subarray(0, Math.max(exact.plan.k, Math.ceil(share * order.length)));
+  const list = listed(exact, order, share);
   const chosen = Array.from({ length: exact.tokens }, (_, token) =>
     bestAmong(list, tokenOf(exact.scores, token, exact.choices), exact.plan.k),
   );
   return { result: exactOutcome(exact, chosen) };
+}
+
+/** At least k, so that there are as many results. */
+export function listed({ plan }: Pick<ExactLayer, "plan">, order: Uint32Array, share: number): Uint32Array {
+  return order.subarray(0, Math.max(plan.k, Math.ceil(share * order.length)));
 }
 
 function neuronsOf({ rows, group: { size } }: FfnPlan, groups: Uint32Array): number[] {

@@ -15,7 +15,7 @@ import { choose, keptBy, type Selection } from "./selection.ts";
 import { keyOf, type Setting } from "./settings.ts";
 
 /** Settings that choose by scores and compute exactly what they chose. */
-type Selecting = Extract<Setting, { readonly method: "compression" | "distributed" | "both" }>;
+export type Selecting = Extract<Setting, { readonly method: "compression" | "distributed" | "both" }>;
 
 /**
  * @param exact the layer on the inputs of the study.
@@ -58,17 +58,26 @@ async function withCopyOf(
   settings: readonly Setting[],
   product: Product,
 ): Promise<[Setting, Outcome][]> {
-  const { layer, weights, x, fit, bases } = study;
-  const plan = tile(withCopy(layer, estimator, layer.candidates));
-  const copy = copyOf(plan, weights.scored, x, fit, bases, product);
-  const estimated = await estimatedScores(copy, layer.rows, product);
-  const estimate = tokenEstimates(exact, estimated, plan);
+  const { estimated, estimate } = await estimatesOf(study, exact, estimator, product);
   const outcomes = select(study, exact, settings.filter(isSelecting), (token) => estimate(token).order);
   for (const setting of settings) {
     if (setting.method !== "codes") continue;
     outcomes.push([setting, await codesOutcome(study, exact, estimator, estimated, product)]);
   }
   return outcomes;
+}
+
+/** Estimates of all rows; those of a token are overwritten by the next. */
+export async function estimatesOf(
+  { layer, weights, x, fit, bases }: StudyLayer,
+  exact: ExactLayer,
+  estimator: CheckedEstimator,
+  product: Product,
+) {
+  const plan = tile(withCopy(layer, estimator, layer.candidates));
+  const copy = copyOf(plan, weights.scored, x, fit, bases, product);
+  const estimated = await estimatedScores(copy, layer.rows, product);
+  return { estimated, estimate: tokenEstimates(exact, estimated, plan) };
 }
 
 async function withoutCopy(
@@ -109,7 +118,7 @@ function select(
   return settings.map((setting, i) => [setting, { result: exactOutcome(exact, chosen[i]!) }]);
 }
 
-function isSelecting(setting: Setting): setting is Selecting {
+export function isSelecting(setting: Setting): setting is Selecting {
   return setting.method === "compression" || setting.method === "distributed" || setting.method === "both";
 }
 
