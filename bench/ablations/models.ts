@@ -1,6 +1,6 @@
 // What is studied: layers, the grid of each, and settings of the whole of tiny-lm.
 
-import { requestProduct } from "../../runtime/node/onnx-product.ts";
+import type { Product } from "../../runtime/measure/product.ts";
 import type { StudyLayer } from "./layer.ts";
 import { codes, factors, type Grid, type Setting } from "./settings.ts";
 import { type LayerStudy, studyLayer } from "./study.ts";
@@ -8,79 +8,86 @@ import { DECAY, type FfnShape, type HeadShape, syntheticFfn, syntheticHead } fro
 import { tinyLmLayers } from "./tiny-lm.ts";
 import { type ModelResult, type ModelSetting, studyModel } from "./whole-model.ts";
 
-export const MODELS = ["tiny-lm", "500m", "2b", "8b"] as const;
+/** `whole-model` is tiny-lm decoding text; the others are layers. */
+export const MODELS = ["tiny-lm", "500m", "2b", "8b", "whole-model"] as const;
 export type ModelName = (typeof MODELS)[number];
 
 export interface Study {
   readonly layers: readonly LayerStudy[];
-  readonly whole?: readonly ModelResult[];
-  readonly engine: string;
+  readonly whole: readonly ModelResult[];
 }
 
 export type Log = (line: string) => void;
 
-/** Positions of tiny-lm that are fitted to and measured, those of the whole model, and tokens of each part of other layers. */
-const [POSITIONS, WHOLE, TOKENS] = [1024, 4096, 64];
+/** Positions of tiny-lm that are fitted to and as many measured, those of the whole model, and tokens of each part of other layers. */
+const [POSITIONS, WHOLE, TOKENS] = [512, 1024, 64];
 
-const head = { k: 32, decay: DECAY, tokens: TOKENS };
-const ffn = { group: 8, share: 0.05, decay: DECAY, tokens: TOKENS };
+const head = { name: "head", k: 32, decay: DECAY, tokens: TOKENS };
+const ffn = { group: 8, share: 0.05, decay: DECAY, tokens: TOKENS / 2 };
 
-/** Heads and feed-forwards of Qwen2.5 0.5B, Gemma 2 2B and Llama 3.1 8B, of which the first also with other columns. */
-const SHAPES: Readonly<Record<Exclude<ModelName, "tiny-lm">, { heads: readonly HeadShape[]; ffn: FfnShape }>> = {
+/**
+ * Heads and feed-forwards of Qwen2.5 0.5B, Gemma 2 2B and Llama 3.1 8B, and how many of their rows or neurons one is taken of: whole,
+ * they take an hour.
+ */
+const SHAPES: Readonly<Record<"500m" | "2b" | "8b", { head: HeadShape; ffn: FfnShape }>> = {
   "500m": {
-    heads: [DECAY, 0, 2 * DECAY].map((decay) => ({ ...head, model: "500m", rows: 151_936, inputs: 896, decay })),
-    ffn: { ...ffn, model: "500m", inputs: 896, hidden: 4864 },
+    head: { ...head, model: "500m", rows: 151_936, every: 8, inputs: 896 },
+    ffn: { ...ffn, model: "500m", inputs: 896, hidden: 4864, every: 1 },
   },
   "2b": {
-    heads: [{ ...head, model: "2b", rows: 256_000, inputs: 2304 }],
-    ffn: { ...ffn, model: "2b", inputs: 2304, hidden: 9216 },
+    head: { ...head, model: "2b", rows: 256_000, every: 16, inputs: 2304 },
+    ffn: { ...ffn, model: "2b", inputs: 2304, hidden: 9216, every: 2 },
   },
   "8b": {
-    heads: [{ ...head, model: "8b", rows: 128_256, inputs: 4096 }],
-    ffn: { ...ffn, model: "8b", inputs: 4096, hidden: 14_336 },
+    head: { ...head, model: "8b", rows: 128_256, every: 16, inputs: 4096 },
+    ffn: { ...ffn, model: "8b", inputs: 4096, hidden: 14_336, every: 4 },
   },
 };
 
-export async function studyOf(model: ModelName, log: Log): Promise<Study> {
-  const product = await requestProduct();
+/** Of the smallest head, the powers that columns fall by. */
+const DECAYS = [0, DECAY, 2 * DECAY];
+
+/** @param allRows takes all rows and neurons of larger layers, not a sample. */
+export async function studyOf(model: ModelName, product: Product, allRows: boolean, log: Log): Promise<Study> {
+  if (model === "whole-model") {
+    const own = await tinyLmLayers(POSITIONS, product);
+    return { layers: [], whole: await studyModel(own, wholeSettings(), WHOLE, product, log) };
+  }
   const layers: LayerStudy[] = [];
   const study = async (layer: StudyLayer) => {
-    const into = (line: string) => log(`${model} ${layer.name}: ${line}`);
-    layers.push(await studyLayer(layer, gridOf(layer), product, into));
+    layers.push(await studyLayer(layer, gridOf(layer), product, (line) => log(`${layer.name}: ${line}`)));
   };
-  if (model === "tiny-lm") {
-    const own = await tinyLmLayers(POSITIONS, product);
-    for (const layer of own) await study(layer);
-    const whole = await studyModel(own, wholeSettings(), WHOLE, product, (line) => log(`${model}: ${line}`));
-    return { layers, whole, engine: product.name };
+  if (model === "tiny-lm") for (const layer of await tinyLmLayers(POSITIONS, product)) await study(layer);
+  else {
+    const { head, ffn } = SHAPES[model];
+    const sample = allRows ? { every: 1 } : {};
+    await study(syntheticHead({ ...head, ...sample }));
+    for (const decay of model === "500m" ? DECAYS : []) {
+      await study(syntheticHead({ ...head, ...sample, name: `head, columns fall by ${decay}`, decay }));
+    }
+    await study(syntheticFfn({ ...ffn, ...sample }));
   }
-  const { heads, ffn } = SHAPES[model];
-  for (const shape of heads) await study(syntheticHead(shape));
-  await study(syntheticFfn(ffn));
-  return { layers, engine: product.name };
+  return { layers, whole: [] };
 }
 
 /** Everything for tiny-lm; for larger layers fewer copies, each of which takes minutes; where columns vary, copies alone. */
 function gridOf({ model, name, layer }: StudyLayer): Grid {
   const isTiny = model === "tiny-lm";
   const isVariant = name.startsWith("head,");
-  const ranks = (isTiny || layer.inputs < 1024 ? [1 / 16, 1 / 8, 1 / 4] : [1 / 16, 1 / 8]).map((share) =>
-    Math.max(32, 32 * Math.round((share * layer.inputs) / 32)),
-  );
-  const bases = isTiny ? (["weights", "activations"] as const) : (["weights"] as const);
-  const bits = isTiny ? ([2, 3, 4, 5, 6, 8] as const) : isVariant ? ([2, 4] as const) : ([2, 3, 4, 8] as const);
   const isFfn = layer.kind === "ffn";
+  const isWide = layer.inputs > 1024;
+  const ranks = [1 / 8, 1 / 4].map((share) => 32 * Math.round((share * layer.inputs) / 32));
+  const bases = isTiny ? (["weights", "activations"] as const) : (["weights"] as const);
+  const few = isVariant || (isFfn && isWide);
+  const bits = few ? ([2, 4] as const) : ([2, 3, 4, 8] as const);
   const most = isTiny && isFfn ? 16 : 64;
   return {
-    estimators: [
-      ...bits.map(codes),
-      ...bases.flatMap((basis) => [...new Set(ranks)].map((rank) => factors(rank, basis))),
-    ],
+    estimators: [...bits.map(codes), ...bases.flatMap((basis) => ranks.map((rank) => factors(rank, basis)))],
     candidates: isFfn ? [1, 1.25, 1.5, 2, 3] : [1, 1.5, 2, 4, 8],
     shards: isVariant ? [] : [2, 4, 8, 16, 64].filter((shards) => shards <= most),
     slacks: [1, 1.25, 1.5, 2, 3, 4],
     combined: {
-      estimators: isVariant ? [] : [codes(2), codes(4)],
+      estimators: isVariant ? [] : [codes(2), ...(few ? [] : [codes(4)])],
       shards: isVariant ? [] : [2, 8, most],
       slacks: [1, 1.5, 2, 4],
     },

@@ -2,11 +2,11 @@
 
 import type { Study } from "./models.ts";
 
-export interface Results extends Omit<Study, "engine"> {
+export interface Results extends Study {
   readonly date: string;
   readonly command: string;
   readonly machine: string;
-  readonly versions: { readonly node: string; readonly products: string };
+  readonly versions: { readonly hirec: string; readonly node: string; readonly products: string };
   /** Of the run, which shared its machine with other jobs. */
   readonly seconds: number;
   readonly peakBytes: number;

@@ -86,10 +86,9 @@ export function settingsOf({ layer, orders }: StudyLayer, grid: Grid): Setting[]
   ];
 }
 
-export function describe(estimator: CheckedEstimator): string {
-  if (estimator.kind === "quantized") return `${estimator.bits} bits`;
-  if (estimator.kind === "lowRank") return `rank ${estimator.rank}, ${estimator.basis}`;
-  return "exact";
+/** A share as a fraction, or in per cent. */
+export function shareName(share: number): string {
+  return share < 0.5 && Number.isInteger(1 / share) && share !== 0.1 ? `1/${1 / share}` : `${share * 100} %`;
 }
 
 /** Equal for equal settings. */

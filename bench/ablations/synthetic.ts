@@ -19,7 +19,10 @@ import type { StudyLayer } from "./layer.ts";
 
 export interface HeadShape {
   readonly model: string;
+  readonly name: string;
   readonly rows: number;
+  /** Only every so many rows are there: a sample, as popular as rows of the whole head. */
+  readonly every: number;
   readonly inputs: number;
   readonly k: number;
   readonly decay: number;
@@ -31,6 +34,8 @@ export interface FfnShape {
   readonly model: string;
   readonly inputs: number;
   readonly hidden: number;
+  /** Only every so many neurons are there, of the input's whole width. */
+  readonly every: number;
   readonly group: number;
   /** Share of the groups that are chosen. */
   readonly share: number;
@@ -49,11 +54,12 @@ const FFN_CANDIDATES = 1.5;
 
 const SEED = 20_240_214;
 
-export function syntheticHead({ model, rows, inputs, k, decay, tokens }: HeadShape): StudyLayer {
+export function syntheticHead({ model, name, rows: all, every, inputs, k, decay, tokens }: HeadShape): StudyLayer {
+  const rows = Math.floor(all / every);
   const random = mulberry32(SEED);
   const space = spaceOf(random, inputs, decay);
   // The mean of log(1 + row) is log(rows) - 1, and its deviation 1.
-  const popularity = (row: number) => Math.log(rows) - 1 - Math.log(1 + row);
+  const popularity = (row: number) => Math.log(all) - 1 - Math.log(1 + row * every);
   const words = new Uint16Array(rows * inputs);
   fillRows(random, space, words, popularity);
   const at = (row: number, j: number) => bf16ToF32(words[row * inputs + j]!);
@@ -65,8 +71,8 @@ export function syntheticHead({ model, rows, inputs, k, decay, tokens }: HeadSha
     });
   const layer = softmax({ ...{ rows, inputs, k, weight: "w" }, estimator: quantized({ bits: 4 }), dtype: "bf16" });
   return {
-    ...{ model, name: decay === DECAY ? "head" : `head, columns falling by ${decay}` },
-    source: `random head: s_j = (1 + j)^-${decay}, eight rows stand out`,
+    ...{ model, name },
+    source: `random head: s_j = (1 + p(j))^-${decay}${sampled(every, all, "rows")}`,
     layer: checked(layer),
     weights: { scored: matrix(rows, inputs, words) },
     fit: joined([inputsOf(0), inputsOf(1)]),
@@ -80,7 +86,8 @@ export function syntheticHead({ model, rows, inputs, k, decay, tokens }: HeadSha
   };
 }
 
-export function syntheticFfn({ model, inputs, hidden, group, share, decay, tokens }: FfnShape): StudyLayer {
+export function syntheticFfn({ model, inputs, every, group, share, decay, tokens, ...shape }: FfnShape): StudyLayer {
+  const hidden = Math.floor(shape.hidden / every);
   const random = mulberry32(SEED + 1);
   const space = spaceOf(random, inputs, decay);
   const groups = Math.ceil(hidden / group);
@@ -101,7 +108,7 @@ export function syntheticFfn({ model, inputs, hidden, group, share, decay, token
   const scored = matrix(hidden, inputs, gate);
   return {
     ...{ model, name: "feed-forward" },
-    source: `random feed-forward: s_j = (1 + j)^-${decay}`,
+    source: `random feed-forward: s_j = (1 + p(j))^-${decay}${sampled(every, shape.hidden, "neurons")}`,
     layer: checked(layer),
     weights: { scored, ffn: { gate: scored, up: matrix(hidden, inputs, up), down: matrix(inputs, hidden, down) } },
     fit: inputsIn(random, space, tokens, POPULARITY),
@@ -115,6 +122,10 @@ export function syntheticFfn({ model, inputs, hidden, group, share, decay, token
       },
     ],
   };
+}
+
+function sampled(every: number, of: number, what: string): string {
+  return every > 1 ? `, one of ${every} of ${of} ${what}` : "";
 }
 
 /** Columns of the shapes that are not varied fall by this. */

@@ -3,7 +3,7 @@
 
 import { tile } from "../../compiler/tile.ts";
 import { loadDecoder } from "../../examples/tiny-lm/decoder.ts";
-import { heldOut } from "../../examples/tiny-lm/held-out.ts";
+import { type HeldOut, heldOut } from "../../examples/tiny-lm/held-out.ts";
 import type { FfnResult } from "../../runtime/layer.ts";
 import { type ExactLayer, exactLayer, logSumExp, tokenOf } from "../../runtime/measure/exact.ts";
 import type { Product } from "../../runtime/measure/product.ts";
@@ -14,7 +14,7 @@ import type { StudyLayer } from "./layer.ts";
 import { exactOutcome } from "./outcome.ts";
 import { estimatesOf, isSelecting, runSettings, selectionOf } from "./run.ts";
 import { choose } from "./selection.ts";
-import type { Setting } from "./settings.ts";
+import { keyOf, type Setting } from "./settings.ts";
 import { type Mean, meanOf } from "./statistics.ts";
 import { TINY_LM } from "./tiny-lm.ts";
 
@@ -46,11 +46,17 @@ export async function studyModel(
   product: Product,
   log: (line: string) => void = () => {},
 ): Promise<ModelResult[]> {
-  const exact = await decode(layers, { name: "exact" }, positions, product);
+  // Heads that meet the same hidden states share them.
+  const hidden = new Map<string, Hidden>();
+  const judged = async ({ head, ffn }: ModelSetting) => {
+    const key = keyOf({ ffn });
+    if (!hidden.has(key)) hidden.set(key, await hiddenStates(layers, ffn, positions, product));
+    return judge(layers, head, ffn, hidden.get(key)!, product);
+  };
+  const exact = await judged({ name: "exact" });
   const results: ModelResult[] = [];
   for (const setting of [{ name: "exact" }, ...settings]) {
-    const { losses, best, bytes } =
-      setting.name === "exact" ? exact : await decode(layers, setting, positions, product);
+    const { losses, best, bytes } = await judged(setting);
     const mean = meanOf(losses).mean;
     results.push({
       ...setting,
@@ -74,7 +80,31 @@ function overWindows(values: Float64Array): number[] {
   );
 }
 
-interface Decoded {
+interface Hidden extends Pick<HeldOut, "inputs" | "next"> {
+  /** What a threshold let through, by layer. */
+  readonly passed: ReadonlyMap<string, number>;
+}
+
+async function hiddenStates(
+  layers: readonly StudyLayer[],
+  ffn: Setting | undefined,
+  positions: number,
+  product: Product,
+): Promise<Hidden> {
+  const passed = new Map<string, number[]>();
+  const decoder = await loadDecoder(TINY_LM, async (index, x) => {
+    const study = { ...layerOf(layers, `mlp${index}`), x };
+    const exact = await exactOf(study, product);
+    const [outcome] = ffn ? await runSettings(study, exact, [ffn], product) : [];
+    passed.set(study.name, [...(passed.get(study.name) ?? []), outcome?.passed ?? 0]);
+    const { output } = (outcome?.result ?? exactOutcome(exact, exact.best)) as FfnResult;
+    return Float32Array.from(output);
+  });
+  const { inputs, next } = await heldOut(TINY_LM, positions, decoder);
+  return { inputs, next, passed: new Map([...passed].map(([name, all]) => [name, meanOf(all).mean])) };
+}
+
+interface Judged {
   /** -log p(next token), in nats. */
   readonly losses: Float64Array;
   /** The likeliest token of each position. */
@@ -82,38 +112,31 @@ interface Decoded {
   readonly bytes: number;
 }
 
-async function decode(
+async function judge(
   layers: readonly StudyLayer[],
-  { head, ffn }: ModelSetting,
-  positions: number,
+  head: Setting | undefined,
+  ffn: Setting | undefined,
+  { inputs, next, passed }: Hidden,
   product: Product,
-): Promise<Decoded> {
-  const passed = new Map<string, number[]>();
-  const decoder = await loadDecoder(TINY_LM, async (index, x) => {
-    const study = { ...layers.find(({ name }) => name === `mlp${index}`)!, x };
-    const exact = await exactOf(study, product);
-    const [outcome] = ffn
-      ? await runSettings(study, exact, [ffn], product)
-      : [{ result: exactOutcome(exact, exact.best) }];
-    passed.set(study.name, [...(passed.get(study.name) ?? []), outcome!.passed ?? 0]);
-    return Float32Array.from((outcome!.result as FfnResult).output);
-  });
-  const { inputs, next } = await heldOut(TINY_LM, positions, decoder);
-  const study = { ...layers.find(({ name }) => name === "head")!, x: inputs };
+): Promise<Judged> {
+  const study = { ...layerOf(layers, "head"), x: inputs };
   const scores = await headScores(study, head, product);
-  if (head?.method === "inputs") passed.set("head", [largestInputs(study, head.share).passed]);
-  const losses = new Float64Array(positions);
-  const best = new Uint32Array(positions);
-  for (let position = 0; position < positions; position++) {
+  const losses = Float64Array.from(next, (token, position) => {
     const own = scores(position);
-    losses[position] = logSumExp(own) - own[next[position]!]!;
-    best[position] = bestOf(own, 1)[0]!;
-  }
+    return logSumExp(own) - own[token]!;
+  });
+  const best = Uint32Array.from(next, (_, position) => bestOf(scores(position), 1)[0]!);
+  const passedBy = (name: string) =>
+    name === "head" && head?.method === "inputs" ? largestInputs(study, head.share).passed : (passed.get(name) ?? 0);
   const bytes = layers.reduce((sum, { name, layer }) => {
     const setting = name === "head" ? head : ffn;
-    return sum + (setting ? bytesOf(layer, setting, meanOf(passed.get(name) ?? [0]).mean) : tile(layer).bytes.dense);
+    return sum + (setting ? bytesOf(layer, setting, passedBy(name)) : tile(layer).bytes.dense);
   }, 0);
   return { losses, best, bytes };
+}
+
+function layerOf(layers: readonly StudyLayer[], name: string): StudyLayer {
+  return layers.find((layer) => layer.name === name)!;
 }
 
 function exactOf({ layer, weights, x }: StudyLayer, product: Product): Promise<ExactLayer> {
