@@ -20,7 +20,7 @@ export interface Study {
 export type Log = (line: string) => void;
 
 /** Positions of tiny-lm that are fitted to and as many measured, those of the whole model, and tokens of each part of other layers. */
-const [POSITIONS, WHOLE, TOKENS] = [512, 1024, 64];
+const [POSITIONS, WHOLE, TOKENS] = [512, 2048, 64];
 
 const head = { name: "head", k: 32, decay: DECAY, tokens: TOKENS };
 const ffn = { group: 8, share: 0.05, decay: DECAY, tokens: TOKENS / 2 };
@@ -76,7 +76,10 @@ function gridOf({ model, name, layer }: StudyLayer): Grid {
   const isVariant = name.startsWith("head,");
   const isFfn = layer.kind === "ffn";
   const isWide = layer.inputs > 1024;
-  const ranks = [1 / 8, 1 / 4].map((share) => 32 * Math.round((share * layer.inputs) / 32));
+  // Fitting factors to a basis of 1024 rows takes minutes.
+  const ranks = (layer.inputs >= 4096 ? [1 / 8] : [1 / 8, 1 / 4]).map(
+    (share) => 32 * Math.round((share * layer.inputs) / 32),
+  );
   const bases = isTiny ? (["weights", "activations"] as const) : (["weights"] as const);
   const few = isVariant || (isFfn && isWide);
   const bits = few ? ([2, 4] as const) : ([2, 3, 4, 8] as const);

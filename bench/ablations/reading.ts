@@ -34,6 +34,11 @@ function nameOf({ model, layer, parts }: LayerStudy, part: string): string {
   return parts.length > 1 ? `${whole}, ${part}` : whole;
 }
 
+/** Of the layers of one kind that resemble each other, one: of tiny-lm's three feed-forwards the second. */
+export function isDistinct({ name }: Sample): boolean {
+  return name !== "tiny-lm mlp0" && name !== "tiny-lm mlp2";
+}
+
 export function find<M extends Method>(
   { points }: Sample,
   method: M,

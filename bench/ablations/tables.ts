@@ -1,7 +1,7 @@
 // The results as the tables of docs/ablations.md.
 
 import { type Cell, fillPlaces, percent, significant, table } from "../markdown.ts";
-import { bestWithin, copyName, find, type Method, type Sample, samplesOf } from "./reading.ts";
+import { bestWithin, copyName, find, isDistinct, type Method, type Sample, samplesOf } from "./reading.ts";
 import type { Results } from "./results.ts";
 import { keyOf, type Setting, shareName } from "./settings.ts";
 import type { Interaction, Point } from "./study.ts";
@@ -28,7 +28,11 @@ export function tables(all: readonly Results[]): Record<string, string> {
     }),
     interactions: interactions([...heads.filter(isShownHead), ...ffns.filter(isShownFfn)]),
     competitorsHeads: competitors(heads, ["compression", "codes", "inputs", "shortlist"], headCell),
-    competitorsFfns: competitors(ffns, ["compression", "codes", "inputs", "gates", "shortlist"], ffnCell),
+    competitorsFfns: competitors(
+      ffns.filter(isDistinct),
+      ["compression", "codes", "inputs", "gates", "shortlist"],
+      ffnCell,
+    ),
     whole: whole(all),
   };
 }
@@ -63,7 +67,7 @@ function runs(all: readonly Results[]): string {
 
 function layers(heads: readonly Sample[], ffns: readonly Sample[]): string {
   return table(
-    "layer | shape | k of | dense | tokens | k-th best above the mean",
+    "layer | shape | k of | dense | tokens | k-th best above the mean | from",
     [...heads, ...ffns].map(({ name, layer, part }) => {
       const { rows, inputs, kind, k, choices, denseBytes, parts } = layer;
       const { from, to, kthInDeviations } = parts.find((each) => each.name === part)!;
@@ -74,6 +78,7 @@ function layers(heads: readonly Sample[], ffns: readonly Sample[]): string {
         megabytes(denseBytes),
         to - from,
         `${kthInDeviations.toFixed(1)} deviations`,
+        layer.source,
       ];
     }),
   );
@@ -173,7 +178,7 @@ function interactions(samples: readonly Sample[]): string {
 }
 
 /** Shares of the dense bytes that methods are given. */
-const BUDGETS = [0.15, 0.3, 0.5, 0.75];
+const BUDGETS = [0.15, 0.3, 0.5];
 
 function competitors(samples: readonly Sample[], methods: readonly Method[], cell: (point: Point) => string): string {
   return table(
@@ -244,7 +249,7 @@ function atLeast({ mean, least }: Point["recall"]): string {
 }
 
 function bytesShare({ layer }: Sample, { bytes }: Point): string {
-  return `${((100 * bytes) / layer.denseBytes).toFixed(0)} % of the bytes`;
+  return `${((100 * bytes) / layer.denseBytes).toFixed(0)} % read`;
 }
 
 function points(share: number): string {

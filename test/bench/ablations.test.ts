@@ -278,7 +278,7 @@ describe("the study of tiny-lm in a short form", () => {
   beforeAll(async () => {
     own = await tinyLmLayers(64, plainProduct);
     const grid: Grid = {
-      ...{ estimators: [codes(2), codes(4)], candidates: [1, 2], shards: [2], slacks: [2] },
+      ...{ estimators: [codes(2)], candidates: [1, 2], shards: [2], slacks: [2] },
       combined: { estimators: [codes(2)], shards: [8], slacks: [1, 2] },
       ...{ inputs: [0.5], gates: [0.25], shortlists: [0.25] },
     };
@@ -286,7 +286,7 @@ describe("the study of tiny-lm in a short form", () => {
     results = await Promise.all(studied.map((layer) => studyLayer(layer, grid, plainProduct)));
   });
 
-  test("has each half lose less than both, and both no more than each alone", () => {
+  test("loses by both halves at least what it loses by each", () => {
     for (const { interactions } of results) {
       expect(interactions).toHaveLength(4);
       for (const { compression, distributed, both, interaction } of interactions) {
@@ -298,15 +298,19 @@ describe("the study of tiny-lm in a short form", () => {
 
   test("agrees with the committed results within what so few tokens show", async () => {
     const [committed] = await readResults(["tiny-lm"]);
+    let compared = 0;
     for (const { layer, points } of results) {
       const same = committed!.layers.find((each) => each.layer === layer)!;
       for (const { setting, recall, bytes } of points) {
         const other = same.points.find((point) => keyOf(point.setting) === keyOf(setting));
-        if (!other) continue;
+        // What is frequent among so few tokens is not what is frequent among many.
+        if (!other || setting.method === "shortlist") continue;
+        compared++;
         expect(Math.abs(recall.mean - other.recall.mean), keyOf(setting)).toBeLessThan(0.05);
         expect(bytes / other.bytes, keyOf(setting)).toBeCloseTo(1, 1);
       }
     }
+    expect(compared).toBeGreaterThan(15);
   });
 
   test("changes nothing of the whole model where nothing is dropped, and something where much is", async () => {
