@@ -20,7 +20,7 @@ export interface Study {
 export type Log = (line: string) => void;
 
 /** Positions of tiny-lm that are fitted to and as many measured, those of the whole model, and tokens of each part of other layers. */
-const [POSITIONS, WHOLE, TOKENS] = [512, 2048, 64];
+const [POSITIONS, WHOLE, TOKENS] = [512, 1024, 64];
 
 const head = { name: "head", k: 32, decay: DECAY, tokens: TOKENS };
 const ffn = { group: 8, share: 0.05, decay: DECAY, tokens: TOKENS / 2 };

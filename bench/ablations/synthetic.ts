@@ -144,11 +144,19 @@ function spaceOf(random: Random, inputs: number, decay: number): Space {
   const sizes = Float64Array.from(places, (place) => (1 + place) ** -decay);
   const direction = sizes.map(() => (random() < 0.5 ? -1 : 1) / Math.sqrt(inputs));
   const largest = [...sizes.keys()].sort((a, b) => sizes[b]! - sizes[a]!);
-  // The singular vectors of infinitely many such rows: columns are independent, so those of the largest sizes. Finding them from
-  // the rows would take ml-matrix minutes, or hours for 4096 inputs.
+  // The singular vectors of infinitely many such rows, all but: the columns of the largest sizes, since columns are independent, and
+  // the direction of popularity. Finding them from the rows would take ml-matrix minutes, or hours for 4096 inputs.
   const of = () => (rank: number) => {
     const basis = Matrix.zeros(rank, inputs);
-    for (let i = 0; i < rank; i++) basis.set(i, largest[i]!, 1);
+    const columns = largest.slice(0, rank - 1);
+    columns.forEach((column, i) => void basis.set(i, column, 1));
+    // Orthogonal to the columns.
+    const rest = Array.from(direction, (value, j) => (columns.includes(j) ? 0 : value));
+    const length = Math.hypot(...rest);
+    basis.setRow(
+      rank - 1,
+      rest.map((value) => value / length),
+    );
     return basis;
   };
   return { inputs, sizes, direction, bases: { of } };
