@@ -18,7 +18,7 @@ import { studyModel } from "../../bench/ablations/whole-model.ts";
 import { withSetting } from "../../compiler/calibrate/grid.ts";
 import { tile } from "../../compiler/tile.ts";
 import type { FfnResult, SoftmaxResult } from "../../runtime/layer.ts";
-import { copyOf } from "../../runtime/measure/copy.ts";
+import { copyOf, shareBases } from "../../runtime/measure/copy.ts";
 import { evaluateTokens } from "../../runtime/measure/evaluation.ts";
 import { exactLayer } from "../../runtime/measure/exact.ts";
 import { plainProduct } from "../../runtime/measure/product.ts";
@@ -124,6 +124,16 @@ describe.each(layers)("%s", (_name, study) => {
     expect(Math.abs(parts / whole - 1)).toBeLessThan(0.15);
     expect(bytes({ method: "shortlist", by: "popularity", share: 0.5 })).toBeLessThan(tile(layer).bytes.dense);
   });
+});
+
+test("low ranks of random rows recall on the stated basis what they recall on the one that is found in the rows", async () => {
+  const setting: Setting = { method: "compression", estimator: factors(32, "weights"), candidates: 32 };
+  const recallOn = async (bases: StudyLayer["bases"]) => {
+    const { evaluated } = await outcomes({ ...head, bases }, [setting]);
+    return evaluated[0]!.recall.subarray(TOKENS).reduce((a, b) => a + b) / TOKENS;
+  };
+  const found = await recallOn(shareBases(head.weights.scored));
+  expect(Math.abs((await recallOn(head.bases)) - found)).toBeLessThan(0.04);
 });
 
 test("random rows are lost over shards as the closed form predicts", async () => {
