@@ -26,8 +26,8 @@ const head = { name: "head", k: 32, decay: DECAY, tokens: TOKENS };
 const ffn = { group: 8, share: 0.05, decay: DECAY, tokens: TOKENS / 2 };
 
 /**
- * Heads and feed-forwards of Qwen2.5 0.5B, Gemma 2 2B and Llama 3.1 8B, and how many of their rows or neurons one is taken of: whole,
- * they take an hour.
+ * Heads and feed-forwards of Qwen2.5 0.5B, Gemma 2 2B and Llama 3.1 8B, and of how many of their rows or neurons one is taken: a
+ * copy of a whole head takes minutes.
  */
 const SHAPES: Readonly<Record<"500m" | "2b" | "8b", { head: HeadShape; ffn: FfnShape }>> = {
   "500m": {
