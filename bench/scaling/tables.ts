@@ -1,5 +1,6 @@
 // The results as the tables of docs/scaling.md.
 
+import { fillPlaces, percent, significant, table } from "../markdown.ts";
 import { NETWORKS } from "./networks.ts";
 import { HEADS, type HeadResult, KS, MAIN, type Results, type Times } from "./study.ts";
 
@@ -105,19 +106,8 @@ export function tables(results: Results): Record<string, string> {
   };
 }
 
-/** Puts each table between the comments that name its place. */
 export function withTables(document: string, results: Results): string {
-  return Object.entries(tables(results)).reduce((text, [name, table]) => {
-    const place = new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- end -->)`);
-    if (!place.test(text)) throw new Error(`docs/scaling.md has no place for the table "${name}"`);
-    return text.replace(place, (_, begin, end) => `${begin}\n${table}\n\n${end}`);
-  }, document);
-}
-
-function table(head: string, rows: readonly (readonly (string | number)[])[]): string {
-  const line = (cells: string) => `| ${cells} |`;
-  const ruler = head.split(" | ").map(() => "---");
-  return [line(head), line(ruler.join(" | ")), ...rows.map((row) => line(row.join(" | ")))].join("\n");
+  return fillPlaces(document, tables(results));
 }
 
 function microseconds({ logits, ring, doubling, tree }: Times): string {
@@ -130,13 +120,4 @@ function kilobytes(bytes: number): string {
 
 function times(factor: number): string {
   return `${significant(factor, 3)}×`;
-}
-
-function percent(share: number, digits: number): string {
-  return `${(100 * share).toFixed(digits)} %`;
-}
-
-/** So many digits, or a whole number. */
-function significant(value: number, digits: number): string {
-  return String(value >= 10 ** (digits - 1) ? Math.round(value) : Number(value.toPrecision(digits)));
 }

@@ -6,8 +6,13 @@ import type { Target } from "./result.ts";
 /** The standard-normal quantile of 95 %. */
 const Z = 1.6448536269514722;
 
+/** What a bound follows from. */
+export type Shares = Pick<Quality, "tokens" | "recallVariance" | "agreement" | "certified"> & {
+  readonly recall: Pick<Quality["recall"], "mean">;
+};
+
 /** What the measure of the target is on a part. */
-export function measured({ measure }: Target, quality: Quality): number {
+export function measured({ measure }: Target, quality: Shares): number {
   if (measure === "certified") return quality.certified ?? 0;
   return measure === "recall" ? quality.recall.mean : quality.agreement;
 }
@@ -16,7 +21,7 @@ export function measured({ measure }: Target, quality: Quality): number {
  * A lower bound of the measure of the target: Wilson's, of a binomial share. The k rows of a token are found or missed
  * together to some degree, which the variance over tokens shows; they count as so many independent ones (Kish's design effect).
  */
-export function lowerBound(target: Target, quality: Quality, k: number): number {
+export function lowerBound(target: Target, quality: Shares, k: number): number {
   const { tokens } = quality;
   const share = measured(target, quality);
   return target.measure === "recall" ? recallBound(quality, k) : wilson(share, tokens);
@@ -24,7 +29,7 @@ export function lowerBound(target: Target, quality: Quality, k: number): number 
 
 /** The same of recall alone, of k rows per token. */
 export function recallBound(
-  { tokens, recall: { mean: share }, recallVariance }: Pick<Quality, "tokens" | "recall" | "recallVariance">,
+  { tokens, recall: { mean: share }, recallVariance }: Pick<Shares, "tokens" | "recall" | "recallVariance">,
   k: number,
 ): number {
   const independent = (share * (1 - share)) / k;

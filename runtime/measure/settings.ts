@@ -23,7 +23,7 @@ export function measureSettings(
 ): TokenMeasures[] {
   const measures = plans.map(() => emptyMeasures(exact.tokens));
   const { choices, common, best } = exact;
-  const estimate = estimator(exact, estimated, plans[0]!);
+  const estimate = tokenEstimates(exact, estimated, plans[0]!);
   const shapes = groupByBuckets(plans);
   for (let token = 0; token < exact.tokens; token++) {
     const { rows, order, unit } = estimate(token);
@@ -63,11 +63,18 @@ export function measureSettings(
   return measures;
 }
 
+/** What of the exact layer its estimates need. */
+type EstimatedLayer = Pick<ExactLayer, "choices" | "bias">;
+
 /**
  * Estimates of a token's rows, and what its choices are ordered by, and in which unit; both arrays are used again for the
  * next token.
  */
-export function estimator(exact: ExactLayer, { sums, rowScales, bounds, copy }: EstimatedScores, plan: LayerPlan) {
+export function tokenEstimates(
+  exact: EstimatedLayer,
+  { sums, rowScales, bounds, copy }: EstimatedScores,
+  plan: LayerPlan,
+) {
   const { rows: count, group } = plan;
   const rows = new Float32Array(count);
   const upper = bounds && new Float32Array(count);

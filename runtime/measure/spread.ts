@@ -4,7 +4,7 @@ import type { LayerPlan } from "../plan.ts";
 import { deviationsOf } from "./deviations.ts";
 import { type ExactLayer, tokenOf } from "./exact.ts";
 import type { EstimatedScores } from "./scores.ts";
-import { estimator } from "./settings.ts";
+import { tokenEstimates } from "./settings.ts";
 
 /** Few enough to draw, fine enough to show where the best begin. */
 const BINS = 64;
@@ -46,7 +46,7 @@ export function estimatedCounts(
   tokens: number,
   edges: Histogram,
 ): number[] {
-  return countsOf(exact, tokens, estimator(exact, estimated, plan), edges);
+  return countsOf(exact, tokens, tokenEstimates(exact, estimated, plan), edges);
 }
 
 export function countsOf(

@@ -1,0 +1,84 @@
+// tiny-lm's layers with its own inputs on held-out text: fitted on some windows, measured on others.
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { check } from "../../compiler/check.ts";
+import type { CheckedLayer } from "../../compiler/model.ts";
+import { tile } from "../../compiler/tile.ts";
+import { loadDecoder } from "../../examples/tiny-lm/decoder.ts";
+import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
+import { heldOut } from "../../examples/tiny-lm/held-out.ts";
+import tinyLm from "../../examples/tiny-lm/tiny-lm.hire.ts";
+import { loadWeights } from "../../examples/tiny-lm/weights.ts";
+import { shareBases } from "../../runtime/measure/copy.ts";
+import { exactLayer } from "../../runtime/measure/exact.ts";
+import type { Product } from "../../runtime/measure/product.ts";
+import { readLayerWeights } from "../../runtime/node/layer-weights.ts";
+import { findWeights } from "../../runtime/node/pack-file.ts";
+import { openSafetensors } from "../../runtime/node/safetensors-file.ts";
+import { byFrequency, choicesOf, type Order, type StudyLayer } from "./layer.ts";
+
+export const TINY_LM = fileURLToPath(new URL("../../examples/tiny-lm/", import.meta.url));
+
+/** @param positions of each, fitted and measured. */
+export async function tinyLmLayers(positions: number, product: Product): Promise<StudyLayer[]> {
+  const fitted = await recorded(positions, 1);
+  const measured = await recorded(positions, 0);
+  const model = check({ model: tinyLm, sites: [] });
+  const file = await openSafetensors(join(TINY_LM, "model.safetensors"));
+  try {
+    const plans = Object.fromEntries(model.layers.map((layer) => [layer.name, tile(layer)]));
+    const found = findWeights({ layers: plans }, [file]);
+    const layers: StudyLayer[] = [];
+    for (const layer of model.layers) {
+      const { weights } = await readLayerWeights(
+        plans[layer.name]!,
+        found.find(({ name }) => name === layer.name)!.found,
+      );
+      const fit = fitted.inputs[layer.name]!;
+      const { best } = await exactLayer(plans[layer.name]!, weights, fit, product, () => false);
+      const orders = [{ by: "what is chosen", choices: byFrequency(choicesOf(layer), best) }, ...ofText(layer)];
+      layers.push({
+        ...{ model: "tiny-lm", name: layer.name, source: "trained weights, held-out text" },
+        // As one token at a time is decoded.
+        layer: { ...layer, batch: 1 },
+        ...{ weights, fit, x: measured.inputs[layer.name]!, bases: shareBases(weights.scored), orders },
+        parts: [{ name: "text", from: 0, to: positions }],
+      });
+    }
+    return layers;
+  } finally {
+    await file.close();
+  }
+
+  /** The vocabulary by the tokens of the text itself. */
+  function ofText(layer: CheckedLayer): Order[] {
+    if (layer.kind === "ffn") return [];
+    return [{ by: "the text's tokens", choices: byFrequency(layer.rows, [fitted.next]) }];
+  }
+}
+
+interface Recorded {
+  readonly inputs: Readonly<Record<string, Float32Array>>;
+  readonly next: Int32Array;
+}
+
+/** The inputs of every layer of the exact model. */
+async function recorded(positions: number, shift: number): Promise<Recorded> {
+  const { config, layers } = await loadWeights(TINY_LM);
+  const { hidden_size: inputs } = config;
+  const seen = layers.map(() => [] as number[]);
+  const decoder = await loadDecoder(TINY_LM, (layer, x) => {
+    for (const value of x) seen[layer]!.push(value);
+    const output = new Float32Array(x.length);
+    for (let at = 0; at < x.length; at += inputs) {
+      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + inputs)), at);
+    }
+    return output;
+  });
+  const { inputs: head, next } = await heldOut(TINY_LM, positions, decoder, shift);
+  return {
+    inputs: { head, ...Object.fromEntries(seen.map((x, layer) => [`mlp${layer}`, Float32Array.from(x)])) },
+    next,
+  };
+}
