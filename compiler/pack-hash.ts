@@ -1,6 +1,7 @@
 // The hash that ties a pack to its plan.
 
-import { createHash } from "node:crypto";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type FfnPlan, type LayerPlan, PLAN_FORMAT } from "../runtime/plan.ts";
 
 /** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
@@ -25,9 +26,7 @@ export function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
       shard,
     };
   });
-  return createHash("sha256")
-    .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))
-    .digest("hex");
+  return bytesToHex(sha256(utf8ToBytes(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))));
 }
 
 function sizesOf({ group: { size, common } }: FfnPlan) {

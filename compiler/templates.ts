@@ -1,20 +1,12 @@
 // The Handlebars templates of a folder below templates/, with the rules that hold for all of them.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
+import { templateTexts } from "./texts.ts";
 
 const OPTIONS = { noEscape: true, strict: true, knownHelpersOnly: true, preventIndent: true } as const;
 
-/** `templates/` lies beside `compiler/` in the sources, and beside `dist/` in the built package. */
-export function templateFolder(name: string): URL {
-  return [`../templates/${name}/`, `../../templates/${name}/`]
-    .map((path) => new URL(path, import.meta.url))
-    .find((url) => existsSync(url))!;
-}
-
 /** Reads every template of a folder once; the file name without `.hbs` names both template and partial. */
 export function loadTemplates(name: string): (name: string) => Handlebars.TemplateDelegate {
-  const folder = templateFolder(name);
   const handlebars = Handlebars.create();
   const onlyBoolean = (helper: "if" | "unless", wanted: boolean) =>
     // Handlebars takes a missing name for false even in strict mode, and 0 too; here both are mistakes.
@@ -25,12 +17,10 @@ export function loadTemplates(name: string): (name: string) => Handlebars.Templa
     });
   onlyBoolean("if", true);
   onlyBoolean("unless", false);
-  for (const file of readdirSync(folder).sort()) {
-    if (!file.endsWith(".hbs")) continue;
-    handlebars.registerPartial(
-      file.replace(/\.hbs$/, ""),
-      handlebars.compile(readFileSync(new URL(file, folder), "utf8"), OPTIONS),
-    );
+  for (const [file, text] of templateTexts(name)) {
+    if (file.endsWith(".hbs")) {
+      handlebars.registerPartial(file.replace(/\.hbs$/, ""), handlebars.compile(text, OPTIONS));
+    }
   }
   return (name) => handlebars.partials[name] as Handlebars.TemplateDelegate;
 }

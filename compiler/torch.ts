@@ -1,7 +1,6 @@
 // The target torch: a Python package beside the other sources, whose operators launch the CUDA kernels of the same plan.
 // What is the same for every model lies in templates/torch as Python; the model's layers are rendered from its plan.
 
-import { readdirSync, readFileSync } from "node:fs";
 import { weightTensors } from "../runtime/pack/weight-tensors.ts";
 import {
   type BufferPlan,
@@ -11,7 +10,8 @@ import {
   PLAN_FORMAT,
   type Plan,
 } from "../runtime/plan.ts";
-import { loadTemplates, templateFolder } from "./templates.ts";
+import { loadTemplates } from "./templates.ts";
+import { templateTexts } from "./texts.ts";
 import { layerText } from "./torch/layer-text.ts";
 import { classNames } from "./torch/names.ts";
 import { python } from "./torch/python.ts";
@@ -32,12 +32,9 @@ export function torchPackage(plan: Plan, sources: ReadonlyMap<string, string>): 
   const context = packageContext(plan, name);
   const rendered = (template: string) => `${cached!(template)(context).trimEnd()}\n`;
   const files = new Map([[`${FOLDER}/pyproject.toml`, rendered("pyproject.toml")]]);
-  for (const file of readdirSync(templateFolder(FOLDER)).sort()) {
+  for (const [file, text] of templateTexts(FOLDER)) {
     if (file.endsWith(".py.hbs")) files.set(`${folder}/${file.slice(0, -4)}`, rendered(file.slice(0, -4)));
-    if (file.endsWith(".py")) {
-      const text = readFileSync(new URL(file, templateFolder(FOLDER)), "utf8");
-      files.set(`${folder}/${file}`, `${context.header}\n${text}`);
-    }
+    if (file.endsWith(".py")) files.set(`${folder}/${file}`, `${context.header}\n${text}`);
   }
   // The marker that the package has types; what it holds does not matter (PEP 561).
   files.set(`${folder}/py.typed`, `${context.header}\n`);
