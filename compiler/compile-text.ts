@@ -42,19 +42,20 @@ async function checkText(path: string, text: string): Promise<CheckedModel> {
   return model;
 }
 
-let project: Project | undefined;
-
 function typecheckText(path: string, text: string) {
-  project ??= languageProject();
+  const project = languageProject();
   project.createSourceFile(path, text, { overwrite: true });
   return typeProblems(project, [path]);
 }
 
-/** A project in memory that knows the language, for checks and for editors. */
+let project: Project | undefined;
+
+/** The one project in memory that knows the language, for checks and for editors: its libraries are parsed once. */
 export function languageProject(): Project {
+  if (project) return project;
   const texts = languageTexts();
   const index = texts.has("index.d.ts") ? "index.d.ts" : "index.ts";
-  const made = new Project({ useInMemoryFileSystem: true, compilerOptions: typeOptions(`/hirec/${index}`) });
-  for (const [file, content] of texts) made.createSourceFile(`/hirec/${file}`, content);
-  return made;
+  project = new Project({ useInMemoryFileSystem: true, compilerOptions: typeOptions(`/hirec/${index}`) });
+  for (const [file, content] of texts) project.createSourceFile(`/hirec/${file}`, content);
+  return project;
 }

@@ -1,28 +1,36 @@
 // The compiler in a worker of its own, so that the page stays responsive and a spec that never ends can be ended.
 
-import { type CompileTextOptions, compileText } from "../../compiler/compile-text.ts";
-import type { Diagnostic, HireError } from "../../runtime/errors.ts";
-import type { Plan } from "../../runtime/plan.ts";
+import { explainModel } from "../../compiler/cli/explain/model.ts";
+import { formatModel } from "../../compiler/cli/explain/model-text.ts";
+import { compileText } from "../../compiler/compile-text.ts";
+import { HireError } from "../../runtime/errors.ts";
+import { complete, describe, hover } from "./language.ts";
+import { type Answer, type Request, SPEC_FILE, type Tasks } from "./protocol.ts";
 
-export interface CompileRequest {
-  readonly id: number;
-  readonly text: string;
-  readonly options: CompileTextOptions;
-}
+const tasks: Tasks = {
+  async compile(text) {
+    try {
+      const { plan, files } = await compileText(text, { file: SPEC_FILE, targets: ["wgsl", "cuda"] });
+      const explanation = explainModel(plan);
+      return { text, plan, files, explanation, explained: formatModel(explanation) };
+    } catch (thrown) {
+      if (thrown instanceof HireError) return thrown.diagnostics;
+      throw thrown;
+    }
+  },
+  complete,
+  describe,
+  hover,
+};
 
-export type CompileResponse =
-  | { readonly id: number; readonly plan: Plan; readonly files: ReadonlyMap<string, string>; readonly ms: number }
-  | { readonly id: number; readonly problems: readonly Diagnostic[]; readonly ms: number };
+const answer = (message: Answer) => postMessage(message);
 
-addEventListener("message", async ({ data: { id, text, options } }: MessageEvent<CompileRequest>) => {
-  const start = performance.now();
-  const respond = (response: object) => postMessage({ id, ms: performance.now() - start, ...response });
+addEventListener("message", async ({ data: { id, task, given } }: MessageEvent<Request>) => {
   try {
-    const { plan, files } = await compileText(text, options);
-    respond({ plan, files });
+    answer({ id, result: await (tasks[task] as (...given: readonly unknown[]) => unknown)(...given) });
   } catch (thrown) {
-    const { diagnostics } = thrown as HireError;
-    if (!Array.isArray(diagnostics)) throw thrown;
-    respond({ problems: diagnostics });
+    answer({ id, bug: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
   }
 });
+
+answer("ready");

@@ -1,0 +1,74 @@
+// What the language service knows, as the editor shows it: completions while typing, types on hovering.
+
+import type { Completion as CodeMirrorCompletion, CompletionContext, CompletionSource } from "@codemirror/autocomplete";
+import { hoverTooltip } from "@codemirror/view";
+import type { Compiler } from "../compile/compiler.ts";
+import type { Completion, Description } from "../compile/protocol.ts";
+
+/** TypeScript's kinds of names, in the editor's icons. */
+const ICONS: Readonly<Record<string, string>> = {
+  const: "constant",
+  let: "variable",
+  var: "variable",
+  "local var": "variable",
+  parameter: "variable",
+  alias: "function",
+  function: "function",
+  "local function": "function",
+  method: "method",
+  property: "property",
+  getter: "property",
+  string: "text",
+  keyword: "keyword",
+  interface: "interface",
+  type: "type",
+  class: "class",
+};
+
+/** After these a word begins, also when none of its letters is typed yet. */
+const BEGINS_WORD = /[.{,"'`]\s*$/;
+
+export function completions({ ask }: Compiler): CompletionSource {
+  return async (context: CompletionContext) => {
+    const before = context.matchBefore(/[\w$]+$/) ?? context.matchBefore(BEGINS_WORD);
+    if (!before && !context.explicit) return null;
+    const text = context.state.doc.toString();
+    const found = await ask("complete", text, context.pos).catch(() => undefined);
+    if (!found || context.aborted) return null;
+    const option = ({ name, kind, order }: Completion): CodeMirrorCompletion => ({
+      label: name,
+      type: ICONS[kind] ?? "variable",
+      // TypeScript's order is text: 11 for locals, 15 for globals, more behind.
+      boost: -(Number.parseInt(order, 10) || 50),
+      info: async () => {
+        const described = await ask("describe", text, context.pos, name).catch(() => undefined);
+        return described ? descriptionBox(described) : null;
+      },
+    });
+    return { from: found.from, options: found.entries.map(option), validFor: /^[\w$]*$/ };
+  };
+}
+
+export function typesOnHover({ ask }: Compiler) {
+  return hoverTooltip(async (view, at) => {
+    const described = await ask("hover", view.state.doc.toString(), at).catch(() => undefined);
+    if (!described) return null;
+    return {
+      pos: described.from,
+      end: described.to,
+      above: true,
+      create: () => ({ dom: descriptionBox(described) }),
+    };
+  });
+}
+
+function descriptionBox({ signature, documentation }: Description): HTMLElement {
+  const box = document.createElement("div");
+  box.className = "description";
+  const type = document.createElement("code");
+  type.textContent = signature;
+  const words = document.createElement("p");
+  words.textContent = documentation;
+  box.append(type, ...(documentation === "" ? [] : [words]));
+  return box;
+}
