@@ -28,7 +28,12 @@ const compile = compileLatest(compiler, show);
 const editor = createEditor(byId("editor"), compiler, changed);
 const showProblems = createProblems(editor, byId("problems"), openPage);
 const showPreset = createPresetChoice(byId<HTMLSelectElement>("preset"), (text) => replaceText(editor, text));
-const address = followAddress((text) => replaceText(editor, text), announce);
+const address = followAddress(
+  (text) => replaceText(editor, text),
+  (why = "") => {
+    byId("notice").textContent = why;
+  },
+);
 const panes = [createPane("wgsl"), createPane("cuda")];
 const download = byId<HTMLButtonElement>("download");
 let compiled: Compiled | undefined;

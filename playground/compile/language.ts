@@ -2,7 +2,7 @@
 
 import { ts } from "ts-morph";
 import { languageProject } from "../../compiler/compile-text.ts";
-import { type Completions, type Description, SPEC_FILE } from "./protocol.ts";
+import { type Completions, type Description, type Quote, SPEC_FILE } from "./protocol.ts";
 
 const PATH = `/${SPEC_FILE}`;
 
@@ -12,8 +12,8 @@ function serviceOf(text: string): ts.LanguageService {
   return project.getLanguageService().compilerObject;
 }
 
-export function complete(text: string, at: number): Completions | undefined {
-  const found = serviceOf(text).getCompletionsAtPosition(PATH, at, {});
+export function complete(text: string, at: number, typed?: Quote): Completions | undefined {
+  const found = serviceOf(text).getCompletionsAtPosition(PATH, at, typed ? { triggerCharacter: typed } : {});
   if (!found) return undefined;
   const word = /[\w$]*$/.exec(text.slice(0, at))![0];
   return {

@@ -42,10 +42,13 @@ export interface Description {
   readonly documentation: string;
 }
 
+export type Quote = '"' | "'" | "`";
+
 /** What the worker does; each answers once. */
 export interface Tasks {
   compile(text: string): Promise<Compiled | readonly Diagnostic[]>;
-  complete(text: string, at: number): Completions | undefined;
+  /** @param typed the quote before the place, where one was just typed: behind the end of a text nothing is to be completed. */
+  complete(text: string, at: number, typed?: Quote): Completions | undefined;
   /** Of a completion. */
   describe(text: string, at: number, name: string): Description | undefined;
   /** Of what stands at a place. */

@@ -20,7 +20,7 @@ export function createEditor(parent: HTMLElement, compiler: Compiler, changed: (
       typesOnHover(compiler),
       lintGutter(),
       codeTheme,
-      EditorView.contentAttributes.of({ "aria-label": "Spec, in TypeScript" }),
+      EditorView.contentAttributes.of({ "aria-label": "Spec, in TypeScript", tabindex: "0" }),
       EditorView.updateListener.of(({ docChanged, state }) => {
         if (docChanged) changed(state.doc.toString());
       }),

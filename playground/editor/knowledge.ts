@@ -3,7 +3,7 @@
 import type { Completion as CodeMirrorCompletion, CompletionContext, CompletionSource } from "@codemirror/autocomplete";
 import { hoverTooltip } from "@codemirror/view";
 import type { Compiler } from "../compile/compiler.ts";
-import type { Completion, Description } from "../compile/protocol.ts";
+import type { Completion, Description, Quote } from "../compile/protocol.ts";
 
 /** TypeScript's kinds of names, in the editor's icons. */
 const ICONS: Readonly<Record<string, string>> = {
@@ -33,7 +33,8 @@ export function completions({ ask }: Compiler): CompletionSource {
     const before = context.matchBefore(/[\w$]+$/) ?? context.matchBefore(BEGINS_WORD);
     if (!before && !context.explicit) return null;
     const text = context.state.doc.toString();
-    const found = await ask("complete", text, context.pos).catch(() => undefined);
+    const [typed] = /["'`]$/.exec(before?.text ?? "") ?? [];
+    const found = await ask("complete", text, context.pos, typed as Quote | undefined).catch(() => undefined);
     if (!found || context.aborted) return null;
     const option = ({ name, kind, order }: Completion): CodeMirrorCompletion => ({
       label: name,

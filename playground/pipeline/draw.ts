@@ -61,10 +61,10 @@ function stages({ kernel }: FlowKernel, y: number, shown: (stage: string, kernel
     const [x, width] = [FRAME.x + 12, FRAME.width - 24];
     const link = svg(
       "a",
-      { href: "#sources", class: "stage", "aria-label": `${stage}: show its lines` },
+      { href: "#sources", class: "stage" },
       svg("rect", { x, y: top, width, height: STAGE.height, rx: 5 }),
       text(x + 12, top + 19, "", stage),
-      text(x + width - 12, top + 19, "lines", "lines ↓"),
+      text(x + width - 12, top + 19, "lines", " lines"),
     );
     link.addEventListener("click", (event) => {
       event.preventDefault();

@@ -6,13 +6,14 @@ import { PRESETS } from "./presets.ts";
 /**
  * @param given gets the text of the address: of the one that the page was opened with (where it has none, the first preset), and
  * of each that is put in by hand.
- * @param damaged is told why there is none.
+ * @param damaged is told why it has none that can be read, or that this is over.
  */
-export function followAddress(given: (text: string) => void, damaged: (why: string) => void) {
+export function followAddress(given: (text: string) => void, damaged: (why: string | undefined) => void) {
   let current = "";
 
   async function read(): Promise<void> {
     if (location.hash === current && current !== "") return;
+    damaged(undefined);
     try {
       given((await textOf(location.hash)) ?? PRESETS[0].text);
     } catch (thrown) {

@@ -39,7 +39,7 @@ export function createCodeView(parent: HTMLElement, target: Target): CodeView {
       minimalSetup,
       LANGUAGES[target],
       EditorState.readOnly.of(true),
-      EditorView.contentAttributes.of({ "aria-label": "Source", "aria-readonly": "true" }),
+      EditorView.contentAttributes.of({ "aria-label": "Source", "aria-readonly": "true", tabindex: "0" }),
       marked,
       codeTheme,
     ],
