@@ -16,7 +16,7 @@ export function createEditor(parent: HTMLElement, compiler: Compiler, changed: (
     extensions: [
       basicSetup,
       javascript({ typescript: true }),
-      autocompletion({ override: [completions(compiler)] }),
+      autocompletion({ icons: false, override: [completions(compiler)] }),
       typesOnHover(compiler),
       lintGutter(),
       codeTheme,

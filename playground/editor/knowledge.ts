@@ -5,28 +5,8 @@ import { hoverTooltip } from "@codemirror/view";
 import type { Compiler } from "../compile/compiler.ts";
 import type { Completion, Description, Quote } from "../compile/protocol.ts";
 
-/** TypeScript's kinds of names, in the editor's icons. */
-const ICONS: Readonly<Record<string, string>> = {
-  const: "constant",
-  let: "variable",
-  var: "variable",
-  "local var": "variable",
-  parameter: "variable",
-  alias: "function",
-  function: "function",
-  "local function": "function",
-  method: "method",
-  property: "property",
-  getter: "property",
-  string: "text",
-  keyword: "keyword",
-  interface: "interface",
-  type: "type",
-  class: "class",
-};
-
 /** After these a word begins, also when none of its letters is typed yet. */
-const BEGINS_WORD = /[.{,"'`]\s*$/;
+const BEGINS_WORD = /[."'`]$/;
 
 export function completions({ ask }: Compiler): CompletionSource {
   return async (context: CompletionContext) => {
@@ -38,7 +18,7 @@ export function completions({ ask }: Compiler): CompletionSource {
     if (!found || context.aborted) return null;
     const option = ({ name, kind, order }: Completion): CodeMirrorCompletion => ({
       label: name,
-      type: ICONS[kind] ?? "variable",
+      detail: kind,
       // TypeScript's order is text: 11 for locals, 15 for globals, more behind.
       boost: -(Number.parseInt(order, 10) || 50),
       info: async () => {

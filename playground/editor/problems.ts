@@ -47,6 +47,8 @@ export function createProblems(editor: EditorView, list: HTMLElement, explain: (
   return (problems: readonly Diagnostic[]) => {
     editor.dispatch(setDiagnostics(editor.state, problems.filter(({ span }) => span).map(mark)));
     list.replaceChildren(...problems.map(item));
+    // The list may have moved the editor, and with it what hangs over it.
+    editor.requestMeasure();
   };
 }
 

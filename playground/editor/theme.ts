@@ -17,7 +17,7 @@ const colors = HighlightStyle.define([
 
 const look = EditorView.theme({
   "&": { backgroundColor: "var(--code-ground)", color: "var(--ink)", height: "100%", fontSize: "0.8125rem" },
-  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" },
   ".cm-content": { caretColor: "var(--ink)", fontFamily: "var(--mono)" },
   ".cm-cursor": { borderLeftColor: "var(--ink)" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5" },

@@ -81,8 +81,8 @@ function flowKernel(kernel: KernelPlan, { buffers, kernels }: LayerProgram, expl
 }
 
 /** Before a merge the "tokens" are what all shards sent. */
-function tokens({ stages }: KernelPlan, { batch, shards }: LayerExplanation): string {
-  if (stages.includes("merge")) return `${shards!.count} shards' pairs`;
+function tokens({ stages }: KernelPlan, { batch }: LayerExplanation): string {
+  if (stages.includes("merge")) return "sent pairs";
   return batch === 1 ? "token x" : `${batch} tokens x`;
 }
 
@@ -112,7 +112,7 @@ function noteOn({ stages }: KernelPlan, explained: LayerExplanation): string | u
     return `${percent(recallOfCandidates)} of the ${candidates} best, predicted`;
   }
   if (shards && stages.includes("send")) {
-    return `again for ${percent(shards.resend)} of tokens, predicted`;
+    return `again for ${percent(shards.resend)} of tokens`;
   }
   if (shards && kind === "ffn" && stages.includes("reduce")) {
     return `summed: ${percent(shards.recall)} of the ${k} best`;
