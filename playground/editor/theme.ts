@@ -34,7 +34,7 @@ const look = EditorView.theme({
     color: "var(--ink)",
     border: "1px solid var(--line)",
     borderRadius: "6px",
-    maxWidth: "min(36rem, 90vw)",
+    maxWidth: "min(36rem, 84vw)",
     overflow: "hidden",
   },
   ".cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "14rem" },
