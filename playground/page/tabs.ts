@@ -21,9 +21,16 @@ export function createTabs(list: HTMLElement, panel: HTMLElement, chosen: (name:
       tab.setAttribute("aria-selected", String(isSelected));
       tab.tabIndex = isSelected ? 0 : -1;
       if (isSelected) panel.setAttribute("aria-labelledby", tab.id);
-      if (isSelected) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+      if (isSelected) reveal(tab);
     }
     chosen(name);
+  };
+
+  /** Scrolls the list alone: the page stays where the visitor reads or writes. */
+  const reveal = ({ offsetLeft, offsetWidth }: HTMLElement) => {
+    const left = offsetLeft - list.offsetLeft;
+    const most = Math.min(list.scrollLeft, left);
+    list.scrollLeft = Math.max(most, left + offsetWidth - list.clientWidth);
   };
 
   const tabOf = (name: string) => {

@@ -4,7 +4,7 @@ import { formatBytes } from "../../compiler/cli/format-bytes.ts";
 import type { FlowBytes, FlowKernel } from "./flow.ts";
 
 /** In the picture's own units, which are about pixels. */
-const WIDTH = 394;
+const WIDTH = 404;
 const FRAME = { x: 122, width: 270, head: 46, foot: 10 };
 const STAGE = { height: 28, gap: 8 };
 const ARROW = 52;
@@ -21,7 +21,7 @@ export function drawPipeline(
     if (index > 0) parts.push(...handOver(flow[index - 1]!, y, true));
     if (index > 0) y += ARROW;
     const height = frameHeight(step);
-    parts.push(frame(step, y, height), ...reads(step, y), ...stages(step, y, shown));
+    parts.push(frame(step, layer, y, height), ...reads(step, y), ...stages(step, y, shown));
     y += height;
   }
   parts.push(...handOver(flow.at(-1)!, y, false));
@@ -38,14 +38,15 @@ function frameHeight({ kernel, reads }: FlowKernel): number {
   );
 }
 
-function frame({ kernel, rare }: FlowKernel, y: number, height: number): SVGElement {
+/** The name of the layer, with which those of its kernels begin, stands above the picture. */
+function frame({ kernel, rare }: FlowKernel, layer: string, y: number, height: number): SVGElement {
   const { x, width } = FRAME;
   return svg(
     "g",
     { class: rare ? "kernel rare" : "kernel" },
     svg("rect", { x, y, width, height, rx: 8 }),
-    text(x + 12, y + 19, "name", kernel.name),
-    text(x + 12, y + 36, "faint", `${grid(kernel)}${rare ? ", for tokens without proof" : ""}`),
+    text(x + 12, y + 19, "name", kernel.name.replace(`${layer}_`, "")),
+    text(x + 12, y + 36, "faint", rare ? "only for tokens without proof" : grid(kernel)),
   );
 }
 
@@ -97,12 +98,22 @@ function heightOf({ of }: FlowBytes): number {
 /** The arrow from a kernel to the next, or to the result. */
 function handOver({ writes, note }: FlowKernel, y: number, between: boolean): SVGElement[] {
   const x = FRAME.x + 24;
-  const label = ({ what, bytes }: FlowBytes) => `${what} · ${formatBytes(bytes)}`;
   return [
     arrow(`M${x} ${y}V${y + ARROW - 8}`, x, y + ARROW - (between ? 0 : 6), "down"),
-    text(x + 14, y + (note ? 21 : 30), between ? "written" : "written result", label(writes)),
+    text(
+      x + 14,
+      y + (note ? 21 : 30),
+      between ? "written" : "written result",
+      `${shortened(writes.what)} · ${formatBytes(writes.bytes)}`,
+    ),
     ...(note ? [text(x + 14, y + 38, "faint", note)] : []),
   ];
+}
+
+/** Of many names the first. */
+function shortened(names: string): string {
+  const [first, ...others] = names.split(", ");
+  return names.length <= 24 ? names : `${first} and ${others.length} more`;
 }
 
 function arrow(path: string, x: number, y: number, way: "right" | "down"): SVGElement {
