@@ -1,6 +1,5 @@
 // Pass 2. What a spec says becomes a checked model, or every problem at once, each at its place.
 
-import { basename } from "node:path";
 import type { Built } from "../dsl/index.ts";
 import { HireError, withoutRepeats } from "../runtime/errors.ts";
 import { checkCertify } from "./check/certify.ts";
@@ -32,7 +31,7 @@ export function check(spec: Pick<LoadedSpec, "model" | "sites"> & Partial<Loaded
   }
   const checked = checkLayers(reader, spec.model, layers);
   if (reader.problems.length > 0) throw new HireError(withoutRepeats(reader.problems));
-  return { name, spec: basename(spec.path ?? `${name}.hire.ts`), layers: checked };
+  return { name, spec: spec.path?.split(/[\\/]/).at(-1) ?? `${name}.hire.ts`, layers: checked };
 }
 
 function checkLayers(reader: Reader, model: Built<string, unknown>, layers: unknown): CheckedLayer[] {

@@ -5,8 +5,9 @@ import { resolve } from "node:path";
 import type { Model } from "../dsl/index.ts";
 import { HireError, reasonOf } from "../runtime/errors.ts";
 import type { FunctionSyntax } from "./load/functions.ts";
+import { isModel, notAModel } from "./load/model-value.ts";
 import { type FileTexts, runSpec } from "./load/run-spec.ts";
-import { type CallSite, defaultExportSpan } from "./load/spec-text.ts";
+import type { CallSite } from "./load/spec-text.ts";
 
 /** A model as its spec exports it, unchecked, with the places of its parts. */
 export interface LoadedSpec {
@@ -31,13 +32,7 @@ export async function load(specPath: string, onInput?: (path: string) => void, t
   await requireFile(path, specPath);
   const { value, sites, functions, files } = await runSpec(path, onInput, texts);
   if (isModel(value)) return { path, model: value, sites, functions, files };
-  const exported = defaultExportSpan(path, await readFile(path, "utf8"));
-  throw new HireError({
-    code: "HIRE-SPEC-005",
-    message: exported ? "The spec's default export is not made by defineModel" : "The spec has no default export",
-    fix: "End the spec with: export default defineModel(name, layers)",
-    span: exported ?? { file: path, line: 1, column: 1, length: 1 },
-  });
+  throw notAModel(path, await readFile(path, "utf8"));
 }
 
 async function requireFile(path: string, specPath: string): Promise<void> {
@@ -50,10 +45,4 @@ async function requireFile(path: string, specPath: string): Promise<void> {
   if (!/\.[cm]?[jt]sx?$/.test(path)) {
     throw refuse(`${specPath} is not a TypeScript file`, "Name a spec, such as tiny-lm.hire.ts");
   }
-}
-
-/** Whether a value was made by `defineModel`. */
-export function isModel(value: unknown): value is Model {
-  const { kind, options } = (value ?? {}) as Partial<Model>;
-  return kind === "model" && typeof options === "object" && options !== null;
 }

@@ -1,7 +1,7 @@
 // The hash that ties a pack to its plan.
 
-import { createHash } from "node:crypto";
 import { type FfnPlan, type LayerPlan, PLAN_FORMAT } from "../runtime/plan.ts";
+import { textHash } from "./text-hash.ts";
 
 /** Everything that decides the bytes of a pack, and nothing else: a change of k′ must not ask for a new pack. */
 export function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
@@ -25,9 +25,7 @@ export function packHash(layers: Readonly<Record<string, LayerPlan>>): string {
       shard,
     };
   });
-  return createHash("sha256")
-    .update(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }))
-    .digest("hex");
+  return textHash(JSON.stringify({ format: PLAN_FORMAT, layers: decisive }));
 }
 
 function sizesOf({ group: { size, common } }: FfnPlan) {

@@ -1,16 +1,9 @@
 // The Handlebars templates of a folder below templates/, with the rules that hold for all of them.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
+import { templateTexts } from "./texts.ts";
 
 const OPTIONS = { strict: true, knownHelpersOnly: true, preventIndent: true } as const;
-
-/** `templates/` lies beside `compiler/` in the sources, and beside `dist/` in the built package. */
-export function templateFolder(name: string): URL {
-  return [`../templates/${name}/`, `../../templates/${name}/`]
-    .map((path) => new URL(path, import.meta.url))
-    .find((url) => existsSync(url))!;
-}
 
 /**
  * Reads every template of a folder once; the file name without `.hbs` names both template and partial.
@@ -21,7 +14,6 @@ export function loadTemplates(
   kind: "source" | "html" = "source",
 ): (name: string) => Handlebars.TemplateDelegate {
   const options = { ...OPTIONS, noEscape: kind === "source" };
-  const folder = templateFolder(name);
   const handlebars = Handlebars.create();
   const onlyBoolean = (helper: "if" | "unless", wanted: boolean) =>
     // Handlebars takes a missing name for false even in strict mode, and 0 too; here both are mistakes.
@@ -32,12 +24,10 @@ export function loadTemplates(
     });
   onlyBoolean("if", true);
   onlyBoolean("unless", false);
-  for (const file of readdirSync(folder).sort()) {
-    if (!file.endsWith(".hbs")) continue;
-    handlebars.registerPartial(
-      file.replace(/\.hbs$/, ""),
-      handlebars.compile(readFileSync(new URL(file, folder), "utf8"), options),
-    );
+  for (const [file, text] of templateTexts(name)) {
+    if (file.endsWith(".hbs")) {
+      handlebars.registerPartial(file.replace(/\.hbs$/, ""), handlebars.compile(text, options));
+    }
   }
   return (name) => handlebars.partials[name] as Handlebars.TemplateDelegate;
 }

@@ -1,6 +1,5 @@
 // Pass 7. What was rendered is read back and compared with the plan: a template and the plan cannot drift apart unseen.
 
-import { createHash } from "node:crypto";
 import { HireError, reasonOf } from "../runtime/errors.ts";
 import type { KernelPlan, Target } from "../runtime/plan.ts";
 import { plannedCuda, readCuda } from "./verify/cuda.ts";
@@ -28,15 +27,15 @@ const CHECKS: Readonly<Record<Target, Check>> = {
 /** Stands for a kernel's name while its source is read. */
 const ENTRY = "the_kernel";
 
-/** What sources declare, by the hashes of their code. */
+/** What sources declare, by target and code. */
 const known = new Map<string, Interface>();
 
 /** Layers of one shape have one code but for names and comments, and parsing is what takes the time of large models. */
 function readOnce(target: Target, name: string, source: string): Interface {
   const code = source.replaceAll(/\/\/.*/g, "").replaceAll(name, ENTRY);
-  const hash = createHash("sha256").update(`${target} ${code}`).digest("hex");
-  const declared = known.get(hash) ?? CHECKS[target].read(code);
-  known.set(hash, declared);
+  const key = `${target} ${code}`;
+  const declared = known.get(key) ?? CHECKS[target].read(code);
+  known.set(key, declared);
   return declared;
 }
 

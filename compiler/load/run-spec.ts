@@ -6,9 +6,10 @@ import { SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
-import { type Diagnostic, HireError, reasonOf, type SourceSpan } from "../../runtime/errors.ts";
+import { type Diagnostic, HireError, type SourceSpan } from "../../runtime/errors.ts";
 import type { FunctionSyntax } from "./functions.ts";
-import { type CallSite, LANGUAGE_MODULE, numberSpec } from "./spec-text.ts";
+import { type CallSite, LANGUAGE_MODULE, type NumberedSpec, numberSpec } from "./spec-text.ts";
+import { specThrew } from "./spec-threw.ts";
 
 /** A spec that has run: its default export, and what its text says about where the values came from. */
 export interface RunSpec {
@@ -87,11 +88,15 @@ function numberingPlugin(
         functions.push(...numbered.functions);
         problems.push(...numbered.problems);
         // A file with a syntax error has been reported at its place; an empty module lets the rest be read.
-        const contents = numbered.problems.length > 0 ? "export default undefined" : numbered.code;
+        const contents = numbered.problems.length > 0 ? "export default undefined" : withMap(numbered);
         return { contents, loader: path.endsWith("x") ? "tsx" : "ts" };
       });
     },
   };
+}
+
+function withMap({ code, map }: NumberedSpec): string {
+  return map ? `${code}\n//# sourceMappingURL=${map.toUrl()}` : code;
 }
 
 async function bundle(path: string, plugin: Plugin, problems: Diagnostic[]) {
@@ -167,16 +172,7 @@ async function importBundle(path: string, code: string, map: SourceMapPayload): 
     const module = (await Promise.race([import(url), idle.promise])) as { default?: unknown };
     return module.default;
   } catch (thrown) {
-    const span = thrown instanceof Error ? originOf(thrown, map, path) : undefined;
-    throw new HireError(
-      {
-        code: "HIRE-SPEC-004",
-        message: `The spec threw: ${reasonOf(thrown)}`,
-        fix: "A spec is a program that runs to its end before anything is compiled; mend what it throws",
-        span: span ?? { file: path, line: 1, column: 1, length: 1 },
-      },
-      { cause: thrown },
-    );
+    throw specThrew(thrown, path, thrown instanceof Error ? originOf(thrown, map, path) : undefined);
   } finally {
     idle.stop();
   }

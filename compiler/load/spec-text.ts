@@ -1,7 +1,7 @@
 // The text of a spec: where every builder is called and every property stands, and the same text with each of those
 // calls numbered, so that a value met when the spec runs leads back to its place.
 
-import MagicString from "magic-string";
+import MagicString, { type SourceMap } from "magic-string";
 import { type CallExpression, type Expression, Node, Project, type SourceFile, SyntaxKind, type ts } from "ts-morph";
 import { type Diagnostic, type SourceSpan, withoutRepeats } from "../../runtime/errors.ts";
 import { type FunctionSyntax, numberFunctions } from "./functions.ts";
@@ -33,8 +33,10 @@ export interface CallSite {
 }
 
 export interface NumberedSpec {
-  /** The text with a number for every builder call and function (functions.ts), and an inline source map to `text`. */
+  /** The text with a number for every builder call and function (functions.ts). */
   readonly code: string;
+  /** From `code` to the text; absent where nothing was numbered. */
+  readonly map?: SourceMap;
   readonly sites: readonly CallSite[];
   readonly functions: readonly FunctionSyntax[];
   readonly problems: readonly Diagnostic[];
@@ -64,8 +66,7 @@ export function numberSpec(path: string, text: string, first: { site: number; fu
   }
   if (!edited.hasChanged()) return { code: text, sites, functions, problems };
   const map = edited.generateMap({ source: path, includeContent: true, hires: true });
-  const code = `${edited.toString()}\n//# sourceMappingURL=${map.toUrl()}`;
-  return { code, sites, functions, problems: withoutRepeats(problems) };
+  return { code: edited.toString(), map, sites, functions, problems: withoutRepeats(problems) };
 }
 
 /** Where a spec says what its default export is; undefined when it does not. */

@@ -3,7 +3,7 @@
 import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
 import type { Reads } from "../../reads.ts";
 import { wordsOf } from "../../tuning/words.ts";
-import { formatBytes } from "../report.ts";
+import { formatBytes } from "../format-bytes.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
 export function formatModel({ model, spec, layers }: ModelExplanation): string {
@@ -124,7 +124,7 @@ function certificate({ certificate, candidates }: LayerExplanation): string[] {
 }
 
 /** Rounded down: what is almost certain must not read as certain. */
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${(Math.floor(share * 10_000) / 100).toFixed(2)} %`;
 }
 

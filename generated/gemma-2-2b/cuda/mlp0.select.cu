@@ -79,6 +79,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp0_select(
     slots[token * GROUP_COUNT + group] = 0u;
   }
 
+  // Stage: select survivors.
   // Bits that all survivors share decide nothing. Without those, digits tell survivors apart from the first one on.
   const unsigned long long first_pair = ordered_pair(own_survivors[0]);
   unsigned long long own_differing = 0u;

@@ -32,6 +32,7 @@ fn head_rescore(
   let token = workgroup_id.x;
   let base = token * CANDIDATES;
 
+  // Stage: rescore.
   // LANES_PER_ROW lanes share a row and add up in a tree.
   let member = lane % LANES_PER_ROW;
   for (var start = 0u; start < CANDIDATES; start += TEAMS) {

@@ -25,6 +25,7 @@ fn head_topk(
   let token = workgroup_id.x;
   let base = token * CANDIDATES;
 
+  // Stage: topk.
   // A candidate's rank is the number of better ones, so it knows its place in the result without any sorting.
   for (var i = lane; i < CANDIDATES; i += LANES) {
     let own = chosen[base + i];

@@ -241,6 +241,7 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
   }
   __syncthreads();
 
+  // Stage: score.
   for (unsigned int tile = 0u; tile < TILES; tile++) {
     const unsigned int row = (tile * LANES + lane) * BUCKETS + bucket;
     const unsigned int tile_of_all = bucket * TILES + tile;
@@ -259,6 +260,7 @@ extern "C" __global__ void __launch_bounds__(64, 8) head_score_select(
     }
     __syncthreads();
 
+    // Stage: select rows.
     // A warp takes a token at a time.
 #pragma unroll
     for (unsigned int turn = 0u; turn < TURNS; turn++) {

@@ -34,6 +34,7 @@ fn head_rescore(
   let token = workgroup_id.x;
   let base = token * CANDIDATES;
 
+  // Stage: rescore.
   // Subgroups count themselves, so that nothing depends on their size or on which lanes they hold.
   var team = 0u;
   if (subgroup_lane == 0u) {

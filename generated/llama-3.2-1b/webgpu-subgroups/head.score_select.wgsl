@@ -43,6 +43,7 @@ var<workgroup> kept: array<vec2<u32>, 8>;
 @compute @workgroup_size(64)
 fn head_score_select(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let bucket = workgroup_id.x;
+  // Stage: quantize.
   for (var token = 0u; token < BATCH; token++) {
     // As integers, NaN is above infinity is above every number.
     var own_largest = 0u;
@@ -61,10 +62,12 @@ fn head_score_select(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(lo
   }
   workgroupBarrier();
 
+  // Stage: score.
   for (var tile = 0u; tile < TILES; tile++) {
     let row = (tile * LANES + lane) * BUCKETS + bucket;
     let scores = score_tile(workgroup_id.x * TILES + tile, lane);
     let row_scale = row_scales[(workgroup_id.x * TILES + tile) * LANES + lane];
+    // Stage: select rows.
     for (var token = 0u; token < BATCH; token++) {
       var key = order_key(f32(scores[token]) * row_scale);
       // A token with NaN or infinity has no codes: every row ties, as NaN.

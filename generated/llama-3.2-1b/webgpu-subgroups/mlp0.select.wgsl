@@ -32,6 +32,7 @@ fn mlp0_select(
   }
   storageBarrier();
 
+  // Stage: select survivors.
   // Radix selection of the CANDIDATES best (key, row) pairs, eight bits at a time: `wanted` holds the bits found so far of
   // the worst pair that is still taken. The key's bits decide, then the complement of the row's: ties go to the lower row.
   let first = token * SURVIVORS;

@@ -150,6 +150,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_shard0_rescore_topk(
     collected = 0u;
   }
 
+  // Stage: select survivors.
   // Bits that all survivors share decide nothing. Without those, digits tell survivors apart from the first one on.
   const unsigned long long first_pair = ordered_pair(own_survivors[0]);
   unsigned long long own_differing = 0u;
@@ -207,6 +208,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_shard0_rescore_topk(
   }
   __syncthreads();
 
+  // Stage: rescore.
   // A warp takes a row at a time.
   const unsigned int lane = thread % LANES_PER_ROW;
   for (unsigned int candidate = thread / LANES_PER_ROW; candidate < CANDIDATES; candidate += TEAMS) {
@@ -217,6 +219,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_shard0_rescore_topk(
   }
   __syncthreads();
 
+  // Stage: topk.
   // A candidate's rank is the number of better ones, so it knows its place in the result without any sorting.
   for (unsigned int i = thread; i < CANDIDATES; i += THREADS) {
     const unsigned long long own = ordered_pair(own_chosen[i]);
@@ -228,6 +231,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_shard0_rescore_topk(
       pairs[token * (1u + K) + 1u + rank] = own_chosen[i];
     }
   }
+
+  // Stage: send.
   if (thread == 0u) {
     pairs[token * (1u + K)] = make_uint2(NO_KEY, 0u);
   }

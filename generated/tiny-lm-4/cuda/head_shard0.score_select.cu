@@ -281,6 +281,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_shard0_score_select(
   const unsigned int split = thread / LANES;
   const unsigned int warp = thread / 32u;
   const unsigned int warp_lane = thread % 32u;
+  // Stage: quantize.
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }
@@ -301,6 +302,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_shard0_score_select(
   }
   __syncthreads();
 
+  // Stage: score.
   for (unsigned int tile = 0u; tile < TILES; tile++) {
     const unsigned int row = (tile * LANES + lane) * BUCKETS + bucket;
     const unsigned int tile_of_all = bucket * TILES + tile;
@@ -323,6 +325,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_shard0_score_select(
     }
     __syncthreads();
 
+    // Stage: select rows.
     // A warp takes a token at a time.
 #pragma unroll
     for (unsigned int turn = 0u; turn < TURNS; turn++) {

@@ -42,6 +42,7 @@ fn head_shard0_rescore_topk(
   let token = workgroup_id.x;
   let base = 0u;
 
+  // Stage: select survivors.
   // Radix selection of the CANDIDATES best (key, row) pairs, eight bits at a time: `wanted` holds the bits found so far of
   // the worst pair that is still taken. The key's bits decide, then the complement of the row's: ties go to the lower row.
   let first = token * SURVIVORS;
@@ -78,6 +79,7 @@ fn head_shard0_rescore_topk(
   }
   workgroupBarrier();
 
+  // Stage: rescore.
   // Subgroups count themselves, so that nothing depends on their size or on which lanes they hold.
   var team = 0u;
   if (subgroup_lane == 0u) {
@@ -100,6 +102,7 @@ fn head_shard0_rescore_topk(
   }
   workgroupBarrier();
 
+  // Stage: topk.
   // A candidate's rank is the number of better ones, so it knows its place in the result without any sorting.
   for (var i = lane; i < CANDIDATES; i += LANES) {
     let own = chosen[base + i];
@@ -112,6 +115,8 @@ fn head_shard0_rescore_topk(
       pairs[token * (1u + K) + 1u + rank] = own;
     }
   }
+
+  // Stage: send.
   if (lane == 0u) {
     pairs[token * (1u + K)] = vec2<u32>(NO_KEY, 0u);
   }

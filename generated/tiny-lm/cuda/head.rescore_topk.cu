@@ -162,6 +162,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
     collected = 0u;
   }
 
+  // Stage: select survivors.
   // Bits that all survivors share decide nothing. Without those, digits tell survivors apart from the first one on.
   const unsigned long long first_pair = ordered_pair(own_survivors[0]);
   unsigned long long own_differing = 0u;
@@ -219,6 +220,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   }
   __syncthreads();
 
+  // Stage: rescore.
   // A warp takes a row at a time.
   const unsigned int lane = thread % LANES_PER_ROW;
   for (unsigned int candidate = thread / LANES_PER_ROW; candidate < collected; candidate += TEAMS) {
@@ -258,6 +260,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) head_rescore_topk(
   }
   __syncthreads();
 
+  // Stage: topk.
   // A candidate's rank is the number of better ones, so it knows its place in the result without any sorting.
   for (unsigned int i = thread; i < CANDIDATES; i += THREADS) {
     const unsigned long long own = ordered_pair(own_chosen[i]);

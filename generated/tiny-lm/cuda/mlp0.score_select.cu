@@ -315,6 +315,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) mlp0_score_select(
   const unsigned int split = thread / LANES;
   const unsigned int warp = thread / 32u;
   const unsigned int warp_lane = thread % 32u;
+  // Stage: quantize.
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }
@@ -335,6 +336,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) mlp0_score_select(
   }
   __syncthreads();
 
+  // Stage: score.
   for (unsigned int tile = 0u; tile < TILES; tile++) {
     const unsigned int tile_of_all = bucket * TILES + tile;
     const float row_scale = __ldg(row_scales + tile_of_all * LANES + lane);
@@ -355,6 +357,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) mlp0_score_select(
     }
     __syncthreads();
 
+    // Stage: select rows.
     // A warp takes a token at a time.
 #pragma unroll
     for (unsigned int turn = 0u; turn < TURNS; turn++) {

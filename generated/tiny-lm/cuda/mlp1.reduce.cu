@@ -44,6 +44,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp1_reduce(
   const unsigned int token = blockIdx.y;
   const unsigned int thread = threadIdx.x;
   const uint2* const candidates = chosen + token * CANDIDATES;
+  // Stage: topk.
   // A candidate's rank is the number of better ones.
   for (unsigned int i = thread; i < CANDIDATES; i += THREADS) {
     const uint2 own = candidates[i];
@@ -61,6 +62,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) mlp1_reduce(
   }
   __syncthreads();
 
+  // Stage: reduce.
   const unsigned int quad = blockIdx.x * QUADS + thread % QUADS;
   const unsigned int split = thread / QUADS;
   float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);

@@ -41,6 +41,7 @@ fn head_rescore_topk(
   let token = workgroup_id.x;
   let base = 0u;
 
+  // Stage: select survivors.
   // Radix selection of the CANDIDATES best (key, row) pairs, eight bits at a time: `wanted` holds the bits found so far of
   // the worst pair that is still taken. The key's bits decide, then the complement of the row's: ties go to the lower row.
   let first = token * SURVIVORS;
@@ -77,6 +78,7 @@ fn head_rescore_topk(
   }
   workgroupBarrier();
 
+  // Stage: rescore.
   // LANES_PER_ROW lanes share a row and add up in a tree.
   let member = lane % LANES_PER_ROW;
   for (var start = 0u; start < CANDIDATES; start += TEAMS) {
@@ -99,6 +101,7 @@ fn head_rescore_topk(
   }
   workgroupBarrier();
 
+  // Stage: topk.
   // A candidate's rank is the number of better ones, so it knows its place in the result without any sorting.
   for (var i = lane; i < CANDIDATES; i += LANES) {
     let own = chosen[base + i];

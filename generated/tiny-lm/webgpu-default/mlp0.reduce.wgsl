@@ -25,6 +25,7 @@ var<workgroup> sums: array<vec4<f32>, 256>;
 @compute @workgroup_size(256)
 fn mlp0_reduce(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let token = workgroup_id.y;
+  // Stage: topk.
   // A candidate's rank is the number of better ones.
   for (var i = lane; i < CANDIDATES; i += LANES) {
     let own = chosen[token * CANDIDATES + i];
@@ -42,6 +43,7 @@ fn mlp0_reduce(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_in
   }
   workgroupBarrier();
 
+  // Stage: reduce.
   let quad = workgroup_id.x * QUADS + lane % QUADS;
   let split = lane / QUADS;
   var sum = vec4<f32>();

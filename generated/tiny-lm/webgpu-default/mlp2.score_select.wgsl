@@ -47,6 +47,7 @@ var<workgroup> kept: array<vec2<u32>, 32>;
 @compute @workgroup_size(64)
 fn mlp2_score_select(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let bucket = workgroup_id.x;
+  // Stage: quantize.
   for (var token = 0u; token < BATCH; token++) {
     // As integers, NaN is above infinity is above every number.
     var own_largest = 0u;
@@ -65,12 +66,14 @@ fn mlp2_score_select(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(lo
   }
   workgroupBarrier();
 
+  // Stage: score.
   for (var tile = 0u; tile < TILES; tile++) {
     // The group of this lane, when it comes to groups.
     let group = COMMON + (tile * GROUPS_PER_TILE + lane) * BUCKETS + bucket;
     let present = lane < GROUPS_PER_TILE && group < GROUP_COUNT;
     let scores = score_tile(workgroup_id.x * TILES + tile, lane);
     let row_scale = row_scales[(workgroup_id.x * TILES + tile) * LANES + lane];
+    // Stage: select rows.
     for (var token = 0u; token < BATCH; token++) {
       let score = f32(scores[token]) * row_scale;
       tile_keys[lane] = bitcast<u32>(score);

@@ -286,6 +286,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
   if (bucket == 0u && thread < BATCH * 2u) {
     meetings[thread] = 0u;
   }
+  // Stage: quantize.
   for (unsigned int token = thread; token < BATCH; token += THREADS) {
     largest[token] = 0u;
   }
@@ -306,6 +307,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
   }
   __syncthreads();
 
+  // Stage: score.
   for (unsigned int tile = 0u; tile < TILES; tile++) {
     const unsigned int row = (tile * LANES + lane) * BUCKETS + bucket;
     const unsigned int tile_of_all = bucket * TILES + tile;
@@ -328,6 +330,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) head_score_select(
     }
     __syncthreads();
 
+    // Stage: select rows.
     // A warp takes a token at a time.
 #pragma unroll
     for (unsigned int turn = 0u; turn < TURNS; turn++) {

@@ -1,0 +1,4 @@
+/** An element that index.html has. */
+export function byId<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
+  return document.getElementById(id) as Kind;
+}
