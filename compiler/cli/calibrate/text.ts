@@ -4,7 +4,7 @@ import { measured } from "../../calibrate/bound.ts";
 import { ALWAYS } from "../../calibrate/firing.ts";
 import type { Calibration, LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { writtenValues } from "../../calibrate/written.ts";
-import { formatBytes } from "../report.ts";
+import { formatBytes } from "../format-bytes.ts";
 
 /** Rows of the front that are shown gain at least so much on the one before. */
 const WORTH_SHOWING = 0.002;

@@ -3,7 +3,7 @@
 import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
 import type { Reads } from "../../reads.ts";
 import { wordsOf } from "../../tuning/words.ts";
-import { formatBytes } from "../report.ts";
+import { formatBytes } from "../format-bytes.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
 export function formatModel({ model, spec, layers }: ModelExplanation): string {
