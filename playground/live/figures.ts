@@ -12,11 +12,11 @@ export interface Figures {
 }
 
 const NAMES = [
-  ["tokens", "Tokens, and those that differ"],
-  ["head", "Head: exact best 32 that HiRE has, last and mean"],
-  ["feedForwards", "Feed-forwards: exact best 16 groups that HiRE has, last and mean"],
-  ["bytes", "Weights read per token: HiRE, dense kernels, all weights"],
-  ["speed", "Tokens per second: HiRE, dense kernels"],
+  ["tokens", "Tokens"],
+  ["head", "Exact best 32 rows that HiRE's head found"],
+  ["feedForwards", "Exact best 16 groups that HiRE's feed-forwards found"],
+  ["bytes", "Weights read per token"],
+  ["speed", "Tokens per second"],
 ] as const;
 
 export function createFigures(): Figures {
@@ -33,7 +33,7 @@ export function createFigures(): Figures {
   return {
     element: list,
     loaded: ({ bytes: { hire, exact, whole } }) => {
-      cells.bytes.textContent = `${formatBytes(hire)}, ${formatBytes(exact)}, ${formatBytes(whole)}`;
+      cells.bytes.textContent = `HiRE ${formatBytes(hire)}, exact ${formatBytes(exact)}; all weights are ${formatBytes(whole)}`;
     },
     begin: () => {
       steps = [];
@@ -42,12 +42,13 @@ export function createFigures(): Figures {
     add: (step) => {
       steps.push(step);
       const differing = steps.filter(({ token }) => token.hire !== token.exact).length;
-      cells.tokens.textContent = `${steps.length}, ${differing}`;
+      cells.tokens.textContent = `${steps.length}, of which ${differing === 1 ? "1 differs" : `${differing} differ`}`;
       for (const layers of ["head", "feedForwards"] as const) {
-        cells[layers].textContent = `${percent(step.recall[layers])}, ${percent(mean(({ recall }) => recall[layers]))}`;
+        cells[layers].textContent =
+          `${percent(step.recall[layers])} last, ${percent(mean(({ recall }) => recall[layers]))} on average`;
       }
       const speed = (column: "hire" | "exact") => (1000 / mean(({ time }) => time[column])).toPrecision(3);
-      cells.speed.textContent = `${speed("hire")}, ${speed("exact")}`;
+      cells.speed.textContent = `HiRE ${speed("hire")}, exact ${speed("exact")}`;
     },
   };
 }

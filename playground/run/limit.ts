@@ -24,7 +24,7 @@ export function requireSmall(name: string, layer: LayerPlan): void {
   throw new HireError({
     code: "HIRE-RUN-030",
     message: `Layer "${name}" has ${megabytes(bytes)} of weights, and this page packs at most ${megabytes(MOST_WEIGHT_BYTES)}: it takes about three times as much memory`,
-    fix: `Lower ${layer.kind === "ffn" ? "hidden" : "rows"} in the spec to ${rows}, which costs and selects alike; or run it with hirec run`,
+    fix: `Lower ${layer.kind === "ffn" ? "hidden" : "rows"} in the spec to ${rows}, where bytes per row and recall stay alike; or run it with hirec run`,
   });
 }
 

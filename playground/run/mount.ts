@@ -67,7 +67,7 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
     element(
       "p",
       {},
-      "Packs weights in a worker, runs the kernels above on this device's GPU, and compares them with the dense kernel of the same layer and with exact scores.",
+      "Packs weights in a worker, runs the layer's kernels on this device's GPU, and compares them with the dense kernel of the same layer and with exact scores.",
     ),
     form,
     status.element,

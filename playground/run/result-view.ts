@@ -1,6 +1,7 @@
 // What a run found, as a table with a sentence on what it means.
 
 import { formatBytes } from "../../compiler/cli/format-bytes.ts";
+import { ROUNDS } from "../../compiler/tune/race.ts";
 import { formatTime } from "../../compiler/tune/timing.ts";
 import { element } from "../element.ts";
 import type { Cost, RunResult } from "./measure-layer.ts";
@@ -58,18 +59,16 @@ function quality({ plan, evaluation, estimates, reference }: RunResult): HTMLEle
 }
 
 function costs({ plan, hire, dense }: RunResult): HTMLElement {
-  const time = ({ time: { median, spread } }: Cost) => `${formatTime(median)} ± ${formatTime(spread / 2)}`;
+  // Of a time and its spread each stays on a line.
+  const unbroken = (text: string) => text.replaceAll(" ", "\u00a0");
+  const time = ({ time: { median, spread } }: Cost) =>
+    `${unbroken(formatTime(median))} ${unbroken(`± ${formatTime(spread / 2)}`)}`;
   const ratio = (dense: number, hire: number) => `${(dense / hire).toFixed(2)} ×`;
   return table(
     `Cost of a launch of ${count(plan.batch, "token")}`,
     ["", "HiRE", "dense kernel", "dense / HiRE"],
     [
-      [
-        "time, median of 15 ± half the quartiles' distance",
-        time(hire),
-        time(dense),
-        ratio(dense.time.median, hire.time.median),
-      ],
+      ["time", time(hire), time(dense), ratio(dense.time.median, hire.time.median)],
       [
         "weights read",
         formatBytes(hire.reads.total),
@@ -92,7 +91,7 @@ function notes({ plan, weights, packing, timestamps }: RunResult): string {
     plan.estimator.kind === "dense"
       ? ""
       : " The prediction is what the first stage loses; what the estimates lose comes on top in recall.";
-  return `${data} Packed in ${(packing / 1000).toFixed(1)} s. Times are between ${clock}.${prediction}`;
+  return `${data} Packed in ${(packing / 1000).toFixed(1)} s. Times are between ${clock}: medians of ${ROUNDS}, ± half the distance of the quartiles, both kernels in turns.${prediction}`;
 }
 
 function table(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): HTMLElement {
