@@ -89,7 +89,6 @@ export function mountLive(container: HTMLElement): () => void {
       const loaded = await ask({ task: "load" });
       if (!loaded) return false;
       figures.loaded(loaded);
-      form.element.dataset.times = JSON.stringify(loaded.times);
       adapterNote(loaded);
     }
     const begun = await ask({ task: "begin", options: form.options() });
@@ -125,6 +124,7 @@ export function mountLive(container: HTMLElement): () => void {
     let going = made !== undefined || (await begin());
     if (going) status.say(where);
     for (let i = 0; going && !stopping && i < tokens && made! < form.tokens(); i++) going = await step();
+    if (going && tokens > 1) announcer.textContent = `${made} tokens.`;
     busy = false;
     showState();
   };

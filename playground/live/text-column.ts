@@ -22,11 +22,11 @@ export function createTextColumn(id: string, title: string, subtitle: string): T
     element: section,
     begin: (prompt) => text.replaceChildren(element("span", { className: "prompt" }, prompt)),
     add: (piece, other) => {
-      text.append(
-        other === undefined
-          ? piece
-          : element("mark", { title: `The other column has ${quoted(other)} here` }, piece || "(part of a character)"),
-      );
+      // Space before a word stays outside, where a line may break.
+      const word = piece.trimStart();
+      text.append(piece.slice(0, piece.length - word.length));
+      if (other === undefined) text.append(word);
+      else text.append(element("mark", { title: `The other column has ${quoted(other)} here` }, word || "␣"));
       text.scrollTop = text.scrollHeight;
     },
   };

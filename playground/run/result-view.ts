@@ -59,11 +59,9 @@ function quality({ plan, evaluation, estimates, reference }: RunResult): HTMLEle
 }
 
 function costs({ plan, hire, dense }: RunResult): HTMLElement {
-  // Of a time and its spread each stays on a line.
-  const unbroken = (text: string) => text.replaceAll(" ", "\u00a0");
   const time = ({ time: { median, spread } }: Cost) =>
     `${unbroken(formatTime(median))} ${unbroken(`± ${formatTime(spread / 2)}`)}`;
-  const ratio = (dense: number, hire: number) => `${(dense / hire).toFixed(2)} ×`;
+  const ratio = (dense: number, hire: number) => unbroken(`${(dense / hire).toFixed(2)} ×`);
   return table(
     `Cost of a launch of ${count(plan.batch, "token")}`,
     ["", "HiRE", "dense kernel", "dense / HiRE"],
@@ -115,7 +113,12 @@ function table(caption: string, head: readonly string[], rows: readonly (readonl
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
+  return unbroken(`${(100 * share).toFixed(2)} %`);
+}
+
+/** A number and its unit stay on a line. */
+function unbroken(text: string): string {
+  return text.replaceAll(" ", "\u00a0");
 }
 
 function count(number: number, what: string): string {
