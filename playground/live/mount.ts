@@ -1,5 +1,6 @@
 // "tiny-lm, live": a whole model decodes in the page, through compiled layers and through their dense twins.
 
+import "../device-parts.css";
 import "./live.css";
 import { element, labelled } from "../element.ts";
 import { callWorker, type WorkerCall } from "../worker/call.ts";
@@ -187,7 +188,7 @@ function liveForm() {
   });
   const fields = element(
     "fieldset",
-    {},
+    { className: "fields" },
     labelled("Prompt", prompt),
     labelled("Both continue", follow),
     labelled("Next token", draw),

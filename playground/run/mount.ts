@@ -1,5 +1,6 @@
 // "Run it here": the compiled layer on the visitor's GPU, beside the dense kernel.
 
+import "../device-parts.css";
 import "./run.css";
 import type { Plan } from "../../runtime/plan.ts";
 import { element, labelled } from "../element.ts";
@@ -56,7 +57,7 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
   const results = element("div", { className: "results" });
   const form = element(
     "form",
-    {},
+    { className: "fields" },
     labelled("Layer", layer),
     labelled("Weights and tokens", weights),
     labelled("Tokens", tokens),
