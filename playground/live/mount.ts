@@ -17,7 +17,7 @@ export function mountLive(container: HTMLElement): () => void {
   const introduction = element(
     "p",
     {},
-    "A language model of 5.2 million parameters, trained on the King James Bible, decodes here twice: on the left its head and feed-forwards are HiRE's kernels, on the right dense kernels score every row with exact weights.",
+    "A language model of 5.2 million parameters, trained on the King James Bible, decodes here twice: once its head and feed-forwards are HiRE's kernels, once dense kernels, which score every row with exact weights.",
   );
   if (!("gpu" in navigator)) {
     const missing = "This browser offers no WebGPU here, so the model cannot run in this page.";
@@ -56,6 +56,7 @@ export function mountLive(container: HTMLElement): () => void {
   /** Tokens made since the text began; undefined before it does. */
   let made: number | undefined;
   let busy = false;
+  let loading = false;
   let stopping = false;
 
   const showState = () => {
@@ -84,10 +85,21 @@ export function mountLive(container: HTMLElement): () => void {
     status.fail(outcome.problems);
     return undefined;
   };
+  /** What is only half loaded is of no use later; nobody waits for its answer any more. */
+  const abandon = () => {
+    worker?.close();
+    worker = undefined;
+    [busy, loading] = [false, false];
+    status.say("Stopped.");
+    showState();
+  };
   const begin = async (): Promise<boolean> => {
     if (!worker) {
       worker = callWorker(new Worker(new URL("worker.ts", import.meta.url), { type: "module" }));
+      loading = true;
+      status.show({ label: "Loading tiny-lm" });
       const loaded = await ask({ task: "load" });
+      loading = false;
       if (!loaded) return false;
       figures.loaded(loaded);
       adapterNote(loaded);
@@ -134,6 +146,7 @@ export function mountLive(container: HTMLElement): () => void {
     event.preventDefault();
     if (busy) {
       stopping = true;
+      if (loading) abandon();
       return;
     }
     if (made !== undefined && made >= form.tokens()) made = undefined;

@@ -129,6 +129,20 @@ describe.skipIf(reason !== undefined)(`tiny-lm, live${reason ? ` (${reason})` : 
     await page.context().close();
   });
 
+  test("loading can be stopped, and begun again", async () => {
+    const { page } = await site.open();
+    await page.context().route("**/*.safetensors", () => undefined);
+    for (let i = 0; i < 2; i++) {
+      await page.click("#live [type=submit]");
+      await page.waitForSelector("#live progress:visible");
+      await page.click("#live button:text('Stop')");
+      expect(await page.innerText("#live .status")).toBe("Stopped.");
+      expect(await page.innerText("#live [type=submit]")).toBe("Start");
+      await expect.poll(() => page.workers().length).toBe(0);
+    }
+    await page.context().close();
+  });
+
   test("weights that cannot be fetched are named", async () => {
     const { page } = await site.open();
     await page.context().route("**/*.safetensors", (route) => route.fulfill({ status: 404 }));
