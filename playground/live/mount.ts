@@ -62,7 +62,9 @@ export function mountLive(container: HTMLElement): () => void {
   const showState = () => {
     const done = made !== undefined && made >= form.tokens();
     primary.textContent = busy ? "Stop" : made === undefined || done ? "Start" : "Continue";
-    single.disabled = busy || done;
+    // Disabled it would lose the focus of who presses it again and again.
+    single.setAttribute("aria-disabled", String(busy || done));
+    if (busy && container.querySelector("fieldset :focus")) primary.focus();
     restart.hidden = busy || made === undefined;
     form.disable(busy);
   };
@@ -152,7 +154,9 @@ export function mountLive(container: HTMLElement): () => void {
     if (made !== undefined && made >= form.tokens()) made = undefined;
     advance(MOST_TOKENS);
   };
-  single.onclick = () => form.element.reportValidity() && advance(1);
+  single.onclick = () => {
+    if (single.getAttribute("aria-disabled") === "false" && form.element.reportValidity()) advance(1);
+  };
   restart.onclick = () => {
     forget();
     primary.focus();

@@ -85,18 +85,22 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
   const finish = () => {
     worker?.close();
     worker = undefined;
-    [start.hidden, cancel.hidden] = [false, true];
+    start.hidden = false;
+    // What is hidden keeps no focus.
+    if (document.activeElement === cancel) start.focus();
+    cancel.hidden = true;
   };
   layer.onchange = offerWeights;
   cancel.onclick = () => {
     finish();
     status.say("Cancelled.");
-    start.focus();
   };
   form.onsubmit = async (event) => {
     event.preventDefault();
     if (!compiled || worker) return;
-    [start.hidden, cancel.hidden] = [true, false];
+    cancel.hidden = false;
+    cancel.focus();
+    start.hidden = true;
     results.replaceChildren();
     const { plan, files } = compiled;
     const request: RunRequest = {

@@ -44,7 +44,12 @@ function quality({ plan, evaluation, estimates, reference }: RunResult): HTMLEle
       ...(estimates
         ? [[`best ${k} estimates that survive the first stage`, predicted, percent(estimates.survivingK)] as const]
         : []),
-      [`recall@${k} against exact ${choices}`, predicted, percent(recall.mean)],
+      // What the estimates lose comes on top.
+      [
+        `recall@${k} against exact ${choices}`,
+        estimates ? unbroken(`≤ ${predicted}`) : predicted,
+        percent(recall.mean),
+      ],
       [plan.kind === "ffn" ? "best group among the results" : "best row is the exact one", "", percent(agreement)],
       ...(error ? [["error of the output, relative", "", error.mean.toPrecision(2)] as const] : []),
       ...(valueError !== undefined ? [["largest error of a score", "", valueError.toPrecision(2)] as const] : []),
@@ -83,7 +88,7 @@ function notes({ plan, weights, packing, timestamps }: RunResult): string {
   const data =
     weights === "tiny-lm"
       ? "Weights are tiny-lm's, tokens its true inputs while it reads held-out text."
-      : "Weights and tokens are random and normal: no row stands out as in a trained model, which makes estimates look worse than they are there.";
+      : `Weights and tokens are random and normal: no row stands out as in a trained model${plan.estimator.kind === "lowRank" ? ", and no direction that a low rank could keep" : ""}, which makes estimates look worse than they are there.`;
   const clock = timestamps ? "timestamps of the device" : "the page's clock, submission included";
   const prediction =
     plan.estimator.kind === "dense"

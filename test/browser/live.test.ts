@@ -98,7 +98,7 @@ describe.skipIf(reason !== undefined)(`tiny-lm, live${reason ? ` (${reason})` : 
       await page.click("#live button:text('One token')");
       expect(await page.textContent("#live .problem")).toContain("HIRE-RUN-005");
       expect(await page.innerText("#live [type=submit]")).toBe("Start");
-      expect(page.workers()).toEqual([]);
+      await expect.poll(() => page.workers().length).toBe(0);
       expect(errors).toEqual([]);
       await page.context().close();
     },
@@ -121,6 +121,7 @@ describe.skipIf(reason !== undefined)(`tiny-lm, live${reason ? ` (${reason})` : 
     expect(await page.innerText("[data-figure=head]")).toBe("75.0 % last, 87.5 % on average");
     expect(await page.innerText("[data-figure=speed]")).toBe("HiRE 50.0, exact 25.0");
 
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe("One token");
     expect(await page.innerText("#live [type=submit]")).toBe("Continue");
     await page.fill("#live [name=prompt]", "And");
     await page.locator("#live [name=prompt]").blur();

@@ -118,6 +118,7 @@ describe.skipIf(reason !== undefined)(`run here${reason ? ` (${reason})` : ""}`,
     await page.click("#run button[type=submit]");
     await page.click("#run button:text('Cancel')");
     expect(await page.textContent("#run .status")).toBe("Cancelled.");
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe("Run");
     await giveCompiled(small);
     await runLayer(page, "mlp", 4);
     expect(await page.textContent("#run .status")).toBe("Done.");
