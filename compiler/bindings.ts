@@ -1,7 +1,7 @@
 // The typed bindings of a model: an index.ts whose types are the model's layer names, shapes, dtypes and profiles. It is
-// written with ts-morph's code writer, which keeps track of indentation and blocks.
+// written with a code writer, which keeps track of indentation and blocks.
 
-import { CodeBlockWriter } from "ts-morph";
+import CodeBlockWriter from "code-block-writer";
 import type { LayerPlan, Plan } from "../runtime/plan.ts";
 
 /** @returns the text of index.ts. It holds no plan and no source: those the caller passes to its loader. */

@@ -8,10 +8,14 @@ import { checkOptions, OPTION_PROPERTIES } from "./check/options.ts";
 import { builtKind, isBuilt, Reader, show } from "./check/reader.ts";
 import { checkShards } from "./check/shards.ts";
 import type { LoadedSpec } from "./load.ts";
-import type { CheckedEstimator, CheckedLayer, CheckedModel, CheckedSelector, CheckedSoftmax } from "./model.ts";
-
-/** Largest batch that one launch scores while reading the weights once. */
-export const MAX_BATCH = 16;
+import {
+  type CheckedEstimator,
+  type CheckedLayer,
+  type CheckedModel,
+  type CheckedSelector,
+  type CheckedSoftmax,
+  MAX_BATCH,
+} from "./model.ts";
 
 /** Row and column numbers are u32 in every kernel; this keeps every product that indexes a weight exact as well. */
 export const MAX_EXTENT = 2 ** 24;

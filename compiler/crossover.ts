@@ -2,12 +2,10 @@
 // ask for so many that scoring all rows exactly reads fewer bytes.
 
 import type { CrossoverPlan, LayerPlan } from "../runtime/plan.ts";
-import { MAX_BATCH } from "./check.ts";
-import type { CheckedLayer } from "./model.ts";
+import { type CheckedLayer, MAX_BATCH } from "./model.ts";
 import { readsOf } from "./reads.ts";
 import { tile } from "./tile.ts";
 
-/** Those that a launch may have. */
 const BATCHES = Array.from({ length: MAX_BATCH }, (_, i) => i + 1);
 
 /** A layer as it will be computed. */

@@ -6,6 +6,9 @@ import type { FfnPlan, GroupPlan, PartOfPlan, SoftmaxOptionsPlan } from "../runt
 import type { ScalarFunction } from "../runtime/scalar.ts";
 import type { ShardRows } from "../runtime/shard-rows.ts";
 
+/** Largest batch that one launch scores while reading the weights once. */
+export const MAX_BATCH = 16;
+
 export interface CheckedModel {
   readonly name: string;
   /** File name of the spec, without its folder, so that output does not depend on where it lies. */

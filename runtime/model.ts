@@ -60,7 +60,7 @@ export function requireLayer(plan: Plan, name: string): LayerPlan {
 }
 
 /** @throws HireError HIRE-RUN-020 when the layer is spread over shards, and HIRE-RUN-008 when there is none. */
-function requireWhole(plan: Plan, name: string): LayerPlan {
+export function requireWhole(plan: Plan, name: string): LayerPlan {
   const layer = requireLayer(plan, name);
   if (!layer.sharding) return layer;
   throw new HireError({

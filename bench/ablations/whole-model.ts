@@ -2,8 +2,8 @@
 // still the same. Nothing is compiled: scores come from the packer's codes, products from the study's engine.
 
 import { tile } from "../../compiler/tile.ts";
-import { loadDecoder } from "../../examples/tiny-lm/decoder.ts";
 import { type HeldOut, heldOut } from "../../examples/tiny-lm/held-out.ts";
+import { loadDecoder } from "../../examples/tiny-lm/load.ts";
 import type { FfnResult } from "../../runtime/layer.ts";
 import { type ExactLayer, exactLayer, logSumExp, tokenOf } from "../../runtime/measure/exact.ts";
 import type { Product } from "../../runtime/measure/product.ts";

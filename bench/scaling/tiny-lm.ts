@@ -1,11 +1,10 @@
 // Where the best rows really lie: tiny-lm on held-out text, with every weight exact.
 
 import { fileURLToPath } from "node:url";
-import { loadDecoder } from "../../examples/tiny-lm/decoder.ts";
 import { type ExactChoice, exactGroups, exactRows } from "../../examples/tiny-lm/exact.ts";
 import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
 import { heldOut } from "../../examples/tiny-lm/held-out.ts";
-import { loadWeights } from "../../examples/tiny-lm/weights.ts";
+import { loadDecoder, loadWeights } from "../../examples/tiny-lm/load.ts";
 
 /** What each token chooses in a layer: rows of the head, or groups of a feed-forward. */
 export interface Chosen {

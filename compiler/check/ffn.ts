@@ -2,8 +2,8 @@
 
 import type { Built } from "../../dsl/index.ts";
 import type { FfnPlan, GroupPlan } from "../../runtime/plan.ts";
-import { checkEstimator, checkExpected, checkRank, checkSelector, MAX_BATCH, MAX_EXTENT } from "../check.ts";
-import type { CheckedFfn } from "../model.ts";
+import { checkEstimator, checkExpected, checkRank, checkSelector, MAX_EXTENT } from "../check.ts";
+import { type CheckedFfn, MAX_BATCH } from "../model.ts";
 import { optionsOf, type Reader, show } from "./reader.ts";
 import { checkShards } from "./shards.ts";
 

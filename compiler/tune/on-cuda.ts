@@ -54,7 +54,7 @@ export async function openTuneCuda(): Promise<TuneDevice> {
         for (const each of [graph, start, end]) each.destroy();
       }
     };
-    return { run: () => copies[0]!.run(inputs), time, destroy };
+    return { run: (others = inputs) => copies[0]!.run(others), time, destroy };
   };
   return {
     description: `${device.name} (CUDA ${device.driverVersion})`,

@@ -3,18 +3,16 @@
 
 import type { LayerInputs } from "../../runtime/layer-data.ts";
 import { requireLayer, sourceOf } from "../../runtime/model.ts";
-import { type DeviceChoice, type NodeDevice, requestNodeDevice } from "../../runtime/node/device.ts";
 import type { LayerProgram } from "../../runtime/plan.ts";
 import { BUFFER_USAGE, MAP_READ } from "../../runtime/webgpu/constants.ts";
 import { createDeviceLayer, type DeviceLayer } from "../../runtime/webgpu/device-layer.ts";
 import { createGuard } from "../../runtime/webgpu/guard.ts";
+import type { OpenDevice } from "../../runtime/webgpu/open-device.ts";
 import { pickProgram } from "../../runtime/webgpu/program.ts";
 import { copiesOf, type LoadedLayer, type TuneDevice } from "./tune-device.ts";
 
-/** @throws HireError HIRE-RUN-001 and -007. */
-export async function openTuneWebgpu(choice: DeviceChoice): Promise<TuneDevice> {
-  const node = await requestNodeDevice(choice);
-  const { device, kind } = node;
+/** Takes the device over: closing destroys it. */
+export function tuneOnWebgpu({ device, kind, description }: OpenDevice): TuneDevice {
   const guard = createGuard(device);
   const load: TuneDevice["load"] = async (compiled, name, weights, inputs) => {
     const plan = requireLayer(compiled.plan, name);
@@ -38,7 +36,7 @@ export async function openTuneWebgpu(choice: DeviceChoice): Promise<TuneDevice> 
     }
     const time: LoadedLayer["time"] = async (launches) => {
       const doing = `measuring layer "${name}"`;
-      const clock = createClock(node);
+      const clock = createClock(device);
       try {
         const begun = await guard.issue(doing, () => {
           const encoder = device.createCommandEncoder({ label: name });
@@ -58,15 +56,15 @@ export async function openTuneWebgpu(choice: DeviceChoice): Promise<TuneDevice> 
         clock?.destroy();
       }
     };
-    return { run: () => layers[0]!.run(inputs), time, destroy };
+    return { run: (others = inputs) => layers[0]!.run(others), time, destroy };
   };
   return {
-    description: node.description,
+    description,
     kind,
     target: "wgsl",
     pickProfile: (plan, profile) => pickProgram(plan, device, profile).profile,
     load,
-    close: node.close,
+    close: () => device.destroy(),
   };
 }
 
@@ -95,7 +93,7 @@ interface Clock {
 /** WebGPU's flag values (W3C WebGPU §5.1.1). */
 const QUERY_RESOLVE = 0x200;
 
-function createClock({ device }: NodeDevice): Clock | undefined {
+function createClock(device: GPUDevice): Clock | undefined {
   if (!device.features.has("timestamp-query")) return undefined;
   const querySet = device.createQuerySet({ type: "timestamp", count: 2 });
   const resolved = device.createBuffer({ size: 16, usage: QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC });

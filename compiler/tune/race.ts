@@ -16,7 +16,7 @@ export type Stopwatch = (schedule: Schedule, launches: number) => Promise<number
 
 export const DEVICE_TIME: Stopwatch = ({ loaded }, launches) => loaded.time(launches);
 
-const ROUNDS = 15;
+export const ROUNDS = 15;
 
 /** A measurement is so long that clocks which tick every 100 µs, as timestamps of WebGPU may, err by half a percent. */
 const MEASUREMENT_MICROSECONDS = 20_000;

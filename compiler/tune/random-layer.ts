@@ -72,7 +72,7 @@ export function randomInputs(name: string, { batch, inputs, rows, mask, sampler 
 }
 
 /** Marsaglia's xorshift with 32 bits, from a seed that a name makes (FNV-1a). */
-function randomWords(name: string): () => number {
+export function randomWords(name: string): () => number {
   let state = [...name].reduce((hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 16777619), 2166136261) || 1;
   return () => {
     state ^= state << 13;

@@ -24,7 +24,8 @@ export interface TuneDevice {
 }
 
 export interface LoadedLayer {
-  run(): Promise<LayerOutputs>;
+  /** Of any number of tokens; without them, of those that it was loaded with. */
+  run(inputs?: LayerInputs): Promise<LayerOutputs>;
   /** Microseconds of a launch, of so many in a row or some more. */
   time(launches: number): Promise<number>;
   destroy(): void;

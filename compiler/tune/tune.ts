@@ -2,6 +2,7 @@
 
 import { HireError } from "../../runtime/errors.ts";
 import { requireLayer } from "../../runtime/model.ts";
+import { requestNodeDevice } from "../../runtime/node/device.ts";
 import { openPack } from "../../runtime/node/pack-file.ts";
 import type { TuningPlan } from "../../runtime/plan.ts";
 import { emit } from "../emit.ts";
@@ -11,7 +12,7 @@ import { PROFILES, type Profile } from "../profiles.ts";
 import { type Comparison, planHash, type TunedLayer } from "../tuning/file.ts";
 import { wordsOf } from "../tuning/words.ts";
 import { openTuneCuda } from "./on-cuda.ts";
-import { openTuneWebgpu } from "./on-webgpu.ts";
+import { tuneOnWebgpu } from "./on-webgpu.ts";
 import { DEVICE_TIME, type Stopwatch } from "./race.ts";
 import { randomWeights } from "./random-layer.ts";
 import { isSame, stepsOf } from "./steps.ts";
@@ -90,9 +91,9 @@ const NO_CUDA: ReadonlySet<string> = new Set(["HIRE-RUN-001", "HIRE-RUN-007"]);
 
 async function openDevice(device: TuneOptions["device"]): Promise<TuneDevice> {
   if (device === "cuda") return openTuneCuda();
-  if (device !== "auto") return openTuneWebgpu(device);
-  return openTuneCuda().catch((thrown) => {
-    if (thrown instanceof HireError && NO_CUDA.has(thrown.code)) return openTuneWebgpu("webgpu");
+  if (device !== "auto") return tuneOnWebgpu(await requestNodeDevice(device));
+  return openTuneCuda().catch(async (thrown) => {
+    if (thrown instanceof HireError && NO_CUDA.has(thrown.code)) return tuneOnWebgpu(await requestNodeDevice("webgpu"));
     throw thrown;
   });
 }

@@ -4,7 +4,7 @@
 import { type AttentionCache, attend, emptyCache, type RotaryTable, rotaryTable } from "./attention.ts";
 import { feedForward } from "./feed-forward.ts";
 import { rmsNorm } from "./rms-norm.ts";
-import { loadWeights, type Weights } from "./weights.ts";
+import type { Weights } from "./weights.ts";
 
 /** The head's weights, which are the token embedding: f32 row-major [rows, inputs]. */
 export interface Embedding {
@@ -48,15 +48,11 @@ export interface Session {
 }
 
 /**
- * Loads the decoder.
- * @param folder the folder that holds config.json and model.safetensors.
- * @param feedForwards what computes the feed-forwards, in place of the exact ones.
- * @throws HireError or Error when a file is missing or not what the decoder expects, see `loadWeights`.
+ * @param feedForwards what computes the feed-forwards; the exact ones when nothing is given.
  */
-export async function loadDecoder(folder: string, feedForwards?: FeedForward): Promise<Decoder> {
-  const weights = await loadWeights(folder);
+export function createDecoder(weights: Weights, feedForwards: FeedForward = exactFeedForwards(weights)): Decoder {
   const { hidden_size: inputs, vocab_size: rows, max_position_embeddings: context } = weights.config;
-  const model = { weights, rotary: rotaryTable(weights.config), feedForwards: feedForwards ?? exactly(weights) };
+  const model = { weights, rotary: rotaryTable(weights.config), feedForwards };
   return {
     context,
     embedding: { rows, inputs, data: weights.embedding },
@@ -78,7 +74,8 @@ interface Model {
   readonly feedForwards: FeedForward;
 }
 
-function exactly({ config, layers }: Weights): FeedForward {
+/** The feed-forwards as they were trained, from the exact weights. */
+export function exactFeedForwards({ config, layers }: Weights): FeedForward {
   const { hidden_size: hidden } = config;
   return (layer, x) => {
     const output = new Float32Array(x.length);

@@ -9,11 +9,10 @@ import { fileURLToPath } from "node:url";
 import { compile } from "hirec/compiler";
 import { createReferenceSoftmax, type GpuSoftmax, loadModel, type SoftmaxPlan } from "hirec/runtime";
 import { openPack, packModel, requestNodeDevice } from "hirec/runtime/node";
-import { loadDecoder } from "./decoder.ts";
 import { exactHead, generate, type Head } from "./generate.ts";
 import { heldOut } from "./held-out.ts";
+import { loadDecoder, loadTokenizer } from "./load.ts";
 import { type HeadQuality, measureHead } from "./measure.ts";
-import { loadTokenizer } from "./tokenizer.ts";
 
 const POSITIONS = 512;
 const SELECTION_POSITIONS = 128;

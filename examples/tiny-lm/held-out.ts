@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Decoder } from "./decoder.ts";
-import { loadTokenizer } from "./tokenizer.ts";
+import { loadTokenizer } from "./load.ts";
 
 export interface HeldOut {
   /** The token at each position, i32 [positions]. */

@@ -1,10 +1,9 @@
 // The true inputs of tiny-lm's layers on held-out text, as `hirec pack --activations` and `hirec run` read them.
 
 import { writeSafetensors } from "hirec/runtime/node";
-import { loadDecoder } from "./decoder.ts";
-import { feedForward } from "./feed-forward.ts";
+import { createDecoder, exactFeedForwards } from "./decoder.ts";
 import { heldOut } from "./held-out.ts";
-import { loadWeights } from "./weights.ts";
+import { loadWeights } from "./load.ts";
 
 /**
  * Writes `head.input` and `mlp0.input` to `mlp2.input`, F32 `[positions, 256]`.
@@ -17,19 +16,15 @@ export async function recordActivations(
   file: string,
   shift = 0,
 ): Promise<readonly number[]> {
-  const { config, layers } = await loadWeights(folder);
-  const { hidden_size: inputs } = config;
-  const seen = layers.map(() => [] as Float32Array[]);
-  const decoder = await loadDecoder(folder, (layer, x) => {
+  const weights = await loadWeights(folder);
+  const seen = weights.layers.map(() => [] as Float32Array[]);
+  const exact = exactFeedForwards(weights);
+  const decoder = createDecoder(weights, (layer, x) => {
     seen[layer]!.push(x);
-    const output = new Float32Array(x.length);
-    for (let at = 0; at < x.length; at += inputs) {
-      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + inputs)), at);
-    }
-    return output;
+    return exact(layer, x);
   });
   const { inputs: head } = await heldOut(folder, positions, decoder, shift);
-  const shape = [positions, inputs];
+  const shape = [positions, decoder.embedding.inputs];
   const tensor = (name: string, parts: readonly Float32Array[]) => ({
     name: `${name}.input`,
     dtype: "F32" as const,

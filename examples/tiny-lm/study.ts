@@ -30,12 +30,12 @@ import {
   type SoftmaxPlan,
 } from "hirec/runtime";
 import { openPack, packModel, requestNodeDevice } from "hirec/runtime/node";
-import { type Decoder, type FeedForward, loadDecoder } from "./decoder.ts";
+import type { Decoder, FeedForward } from "./decoder.ts";
 import { exactGroups, exactLogProbability, exactRows } from "./exact.ts";
 import { type HeldOut, heldOut } from "./held-out.ts";
+import { loadDecoder, loadWeights } from "./load.ts";
 import { recordActivations } from "./record-activations.ts";
 import tinyLm from "./tiny-lm.hire.ts";
-import { loadWeights } from "./weights.ts";
 
 interface Setting {
   readonly name: string;

@@ -1,7 +1,5 @@
 // tiny-lm's tokenizer: text to token ids and back, by the byte-level BPE that tokenizer.json describes.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 
 export interface Tokenizer {
@@ -14,12 +12,8 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>): string;
 }
 
-/**
- * Loads the tokenizer.
- * @param folder the folder that holds tokenizer.json.
- */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const spec: object = JSON.parse(await readFile(join(folder, "tokenizer.json"), "utf8"));
+/** @param spec what tokenizer.json holds. */
+export function createTokenizer(spec: object): Tokenizer {
   // The package tidies up English by default (" ," becomes ",", " n't" becomes "n't"), which loses what was encoded.
   const tokenizer = new HuggingFaceTokenizer(spec, { clean_up_tokenization_spaces: false });
   return {

@@ -1,8 +1,13 @@
-// tiny-lm's shapes and weights, read from config.json and model.safetensors (Hugging Face Llama names).
+// tiny-lm's shapes and weights, out of model.safetensors (Hugging Face Llama names), wherever that lies.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { openSafetensors, type SafetensorsFile } from "../../runtime/node/safetensors-file.ts";
+import type { SafetensorsHeader, TensorInfo } from "../../runtime/safetensors.ts";
+
+/** A safetensors file whose header has been read. */
+export interface WeightsFile extends Pick<SafetensorsHeader, "tensors"> {
+  /** What messages call it. */
+  readonly path: string;
+  read(tensor: TensorInfo): Promise<Uint8Array<ArrayBuffer>>;
+}
 
 /** The entries of config.json that the decoder needs, under their names there. */
 export interface Config {
@@ -48,28 +53,22 @@ export interface Weights {
 
 /**
  * Reads the model and widens its weights from bf16 to f32, which is exact.
- * @param folder the folder that holds config.json and model.safetensors.
- * @throws HireError when model.safetensors is broken; Error when it lacks a tensor or holds another dtype or size.
+ * @param file model.safetensors.
+ * @throws Error when it lacks a tensor or holds another dtype or size.
  */
-export async function loadWeights(folder: string): Promise<Weights> {
-  const config: Config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
-  const file = await openSafetensors(join(folder, "model.safetensors"));
-  try {
-    const { hidden_size: hidden, vocab_size: vocabulary } = config;
-    const layers: LayerWeights[] = [];
-    for (let i = 0; i < config.num_hidden_layers; i++) layers.push(await readLayer(file, config, i));
-    return {
-      config,
-      embedding: await readTensor(file, "model.embed_tokens.weight", [vocabulary, hidden]),
-      layers,
-      finalNorm: await readTensor(file, "model.norm.weight", [hidden]),
-    };
-  } finally {
-    await file.close();
-  }
+export async function readWeights(config: Config, file: WeightsFile): Promise<Weights> {
+  const { hidden_size: hidden, vocab_size: vocabulary } = config;
+  const layers: LayerWeights[] = [];
+  for (let i = 0; i < config.num_hidden_layers; i++) layers.push(await readLayer(file, config, i));
+  return {
+    config,
+    embedding: await readTensor(file, "model.embed_tokens.weight", [vocabulary, hidden]),
+    layers,
+    finalNorm: await readTensor(file, "model.norm.weight", [hidden]),
+  };
 }
 
-async function readLayer(file: SafetensorsFile, config: Config, index: number): Promise<LayerWeights> {
+async function readLayer(file: WeightsFile, config: Config, index: number): Promise<LayerWeights> {
   const { hidden_size: hidden, intermediate_size: neurons } = config;
   const read = (name: string, shape: number[]) => readTensor(file, `model.layers.${index}.${name}.weight`, shape);
   return {
@@ -85,7 +84,7 @@ async function readLayer(file: SafetensorsFile, config: Config, index: number): 
   };
 }
 
-async function readTensor(file: SafetensorsFile, name: string, shape: number[]): Promise<Float32Array> {
+async function readTensor(file: WeightsFile, name: string, shape: number[]): Promise<Float32Array> {
   const tensor = file.tensors.get(name);
   if (tensor?.dtype !== "BF16" || tensor.shape.join() !== shape.join()) {
     const found = tensor ? `${tensor.dtype} [${tensor.shape}]` : "nothing of that name";
@@ -94,7 +93,7 @@ async function readTensor(file: SafetensorsFile, name: string, shape: number[]):
   return widen(await file.read(tensor));
 }
 
-/** bf16 is the upper half of an f32. The file is little-endian, as is every machine that Node runs on but s390x. */
+/** bf16 is the upper half of an f32. The file is little-endian, as is every machine that browsers run on, and Node's but s390x. */
 function widen(bytes: Uint8Array<ArrayBuffer>): Float32Array {
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
   const words = new Uint32Array(halves.length);

@@ -1,15 +1,12 @@
 // A WebGPU device in Node, through npm's `webgpu` (Dawn): the machine's GPU, or the software adapter where there is none.
 
 import { HireError, reasonOf } from "../errors.ts";
+import { isSoftware, type OpenDevice, openDevice } from "../webgpu/open-device.ts";
 import { installSoftwareAdapter, loadVulkan } from "./software-adapter.ts";
 
 export type DeviceChoice = "auto" | "webgpu" | "software";
 
-export interface NodeDevice {
-  readonly device: GPUDevice;
-  readonly kind: "hardware" | "software";
-  /** The adapter in words, such as `NVIDIA GeForce RTX 4090 (Vulkan)`. */
-  readonly description: string;
+export interface NodeDevice extends OpenDevice {
   /** Destroys the device and lets the process end. */
   close(): void;
 }
@@ -23,7 +20,7 @@ export async function requestNodeDevice(choice: DeviceChoice = "auto"): Promise<
   const create = await loadDawn();
   if (choice !== "software") {
     const adapter = await requestHardware(create);
-    if (adapter) return openDevice(adapter, "hardware");
+    if (adapter) return openNodeDevice(adapter);
     if (choice === "webgpu") {
       throw new HireError({
         code: "HIRE-RUN-001",
@@ -34,7 +31,7 @@ export async function requestNodeDevice(choice: DeviceChoice = "auto"): Promise<
   }
   await installSoftwareAdapter();
   const adapter = await create([]).requestAdapter();
-  if (adapter) return openDevice(adapter, "software");
+  if (adapter) return openNodeDevice(adapter);
   throw new HireError({
     code: "HIRE-RUN-001",
     message: "WebGPU offers no adapter here, not even the software one",
@@ -51,7 +48,7 @@ const instances: GPU[] = [];
 export async function requestNullDevice(): Promise<NodeDevice> {
   const create = await loadDawn();
   const adapter = await create(["backend=null"]).requestAdapter();
-  return openDevice(adapter!, "software");
+  return openNodeDevice(adapter!);
 }
 
 async function loadDawn(): Promise<Create> {
@@ -81,33 +78,7 @@ async function requestHardware(create: Create): Promise<GPUAdapter | null> {
   return adapter && !isSoftware(adapter.info) ? adapter : null;
 }
 
-function isSoftware({ architecture, description, isFallbackAdapter }: GPUAdapterInfo): boolean {
-  return isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(`${architecture} ${description}`);
-}
-
-/** What kernels use, and `hirec tune` measures with. */
-const FEATURES = ["subgroups", "timestamp-query"] as const;
-
-async function openDevice(adapter: GPUAdapter, kind: NodeDevice["kind"]): Promise<NodeDevice> {
-  const { info } = adapter;
-  const name = [info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
-  const descriptor: GPUDeviceDescriptor = {
-    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: {
-      maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
-      maxBufferSize: adapter.limits.maxBufferSize,
-    },
-  };
-  const device = await adapter.requestDevice(descriptor).catch((thrown) => {
-    throw new HireError(
-      {
-        code: "HIRE-RUN-001",
-        message: `Adapter ${name} gives no device: ${reasonOf(thrown)}`,
-        fix: "Update the GPU's driver, or use --device software; hirec doctor shows what runs here",
-      },
-      { cause: thrown },
-    );
-  });
-  const detail = info.description && info.description !== info.device ? ` (${info.description})` : "";
-  return { device, kind, description: `${name}${detail}`, close: () => device.destroy() };
+async function openNodeDevice(adapter: GPUAdapter): Promise<NodeDevice> {
+  const open = await openDevice(adapter);
+  return { ...open, close: () => open.device.destroy() };
 }

@@ -71,3 +71,17 @@ export function f16ToF32(bits: number): number {
   if (exponent === 0) return sign * mantissa * 2 ** -24;
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
+
+/** The bits of the f16 nearest to a number; halfway goes to the even one, NaN stays NaN, and what is too large is infinite. */
+export function toF16(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  if (magnitude >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
+  const units = magnitude / 2 ** (exponent - 10);
+  const whole = Math.floor(units);
+  const up = units - whole > 0.5 || (units - whole === 0.5 && whole % 2 === 1);
+  // Of the 11 bits of a normal number the first is not stored: it raises the exponent from the one below.
+  return sign | (((exponent + 14) << 10) + whole + Number(up));
+}

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { dense, quantized, twoStage } from "../../dsl/index.ts";
 import { packLayer } from "../../runtime/pack/pack-layer.ts";
 import { emptyRow, quantizeRow, type RowFormat } from "../../runtime/pack/quantize.ts";
-import { bf16ToF32, f16ToF32, rowReader } from "../../runtime/pack/weights.ts";
+import { bf16ToF32, f16ToF32, rowReader, toF16 } from "../../runtime/pack/weights.ts";
 import type { SoftmaxPlan } from "../../runtime/plan.ts";
 import { compileLayers, LAYER } from "../cases/compile-case.ts";
 import { bitsOf, encode, fromBits, roundTo } from "../cases/dtypes.ts";
@@ -279,6 +279,22 @@ test("all 65,536 patterns of a bf16 are the upper halves of floats", () => {
     if (isNan) expect(value).toBeNaN();
     else expect(bitsOf(value)).toBe(bits * 65536);
   }
+});
+
+test("every f16 is the nearest to itself, and between two the nearer one, or the even one, is taken", () => {
+  for (let bits = 0; bits < 0x7c00; bits++) {
+    for (const sign of [0, 0x8000]) {
+      const value = f16ToF32(sign | bits);
+      if (toF16(value) !== (sign | bits)) expect([value, toF16(value)]).toEqual([value, sign | bits]);
+      if (bits === 0x7bff) continue;
+      const next = f16ToF32(sign | (bits + 1));
+      const even = sign | (bits % 2 === 0 ? bits : bits + 1);
+      const found = [0.49, 0.5, 0.51].map((share) => toF16(value + (next - value) * share));
+      const wanted = [sign | bits, even, sign | (bits + 1)];
+      if (String(found) !== String(wanted)) expect([value, found]).toEqual([value, wanted]);
+    }
+  }
+  expect([65519, 65520, Infinity, -Infinity, Number.NaN].map(toF16)).toEqual([0x7bff, 0x7c00, 0x7c00, 0xfc00, 0x7e00]);
 });
 
 test("all 65,536 patterns of an f16 are what IEEE 754 says", () => {

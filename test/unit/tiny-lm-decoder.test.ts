@@ -6,14 +6,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { attend, emptyCache, rotaryTable } from "../../examples/tiny-lm/attention.ts";
-import { type Decoder, loadDecoder } from "../../examples/tiny-lm/decoder.ts";
+import type { Decoder } from "../../examples/tiny-lm/decoder.ts";
 import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
 import { exactHead, generate } from "../../examples/tiny-lm/generate.ts";
 import { type HeldOut, heldOut, heldOutTokens } from "../../examples/tiny-lm/held-out.ts";
+import { loadDecoder, loadTokenizer, loadWeights } from "../../examples/tiny-lm/load.ts";
 import { project } from "../../examples/tiny-lm/projection.ts";
 import { rmsNorm } from "../../examples/tiny-lm/rms-norm.ts";
-import { loadTokenizer } from "../../examples/tiny-lm/tokenizer.ts";
-import { loadWeights } from "../../examples/tiny-lm/weights.ts";
 import { openSafetensors } from "../../runtime/node/safetensors-file.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples/tiny-lm", import.meta.url));

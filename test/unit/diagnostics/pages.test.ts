@@ -23,7 +23,7 @@ function codesIn(text: string): string[] {
   return [...new Set(text.match(/\bHIRE-[A-Z]+-\d{3}\b/g))].sort();
 }
 
-const codes = codesIn(await textsBelow("dsl", "compiler", "runtime", "templates/torch"));
+const codes = codesIn(await textsBelow("dsl", "compiler", "runtime", "playground", "templates/torch"));
 const index = await readFile(join(pageFolder, "README.md"), "utf8");
 const rows = [...index.matchAll(/^\| \[(HIRE-[A-Z]+-\d{3})\]\(\1\.md\) +\| (.*?) +\|$/gm)];
 const titles = new Map(rows.map(([, code, title]) => [code!, title!]));
@@ -34,7 +34,8 @@ test("every code of the sources has a page, and every page a code", async () => 
 });
 
 test("every code is provoked by a test", async () => {
-  const provoked = codesIn(await textsBelow("test/unit/diagnostics", "test/specs", "test/cuda-driver", "test/torch"));
+  const folders = ["test/unit/diagnostics", "test/specs", "test/cuda-driver", "test/torch", "test/browser"];
+  const provoked = codesIn(await textsBelow(...folders));
   expect(codes.filter((code) => !provoked.includes(code))).toEqual([]);
 });
 
