@@ -14,7 +14,7 @@ PACK_HASH = "c484c01b56f1c87fdd880aa8e119fa34f330e610a63d61f6b897c11732f75871"
 SHARD_PACK_HASHES: tuple[str, ...] = ()
 
 # Of everything that this package was compiled to.
-PACKAGE_HASH = "dc58e9192c0db3148dd0ba490a74ec6695a4c45e5a045a88073dcbf56da171c9"
+PACKAGE_HASH = "d891c48ae758208216c59aeff35a01a2e8fd6479c02a812e96a49b48c97f4fee"
 
 HEAD_PLAN = LayerPlan(
     name="head",
