@@ -5,6 +5,8 @@ import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { compileModel } from "../../compiler/index.ts";
 import { defineModel, dense, softmax } from "../../dsl/index.ts";
+import { FFN_CASES } from "../cases/ffn-cases.ts";
+import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { type ServedCase, serve, serveFfn, serveSoftmax } from "./case-files.ts";
 import { launchChromium, whyNoChromium } from "./chromium.ts";
 import { openPage, type TestPage } from "./open-page.ts";
@@ -25,6 +27,13 @@ const FEED_FORWARDS = [
 ];
 
 const MIB = 1 << 20;
+
+// The whole table takes as long here as on the software adapter.
+const isLong = process.env.HIREC_LONG === "1";
+
+function namesOf(cases: readonly { readonly name: string }[]): string[] {
+  return cases.map(({ name }) => name);
+}
 
 describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
   let browser: Browser;
@@ -51,7 +60,12 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
   });
 
   describe.each([
-    ["on the page's thread", "run", HEADS, FEED_FORWARDS],
+    [
+      "on the page's thread",
+      "run",
+      isLong ? namesOf(SOFTMAX_CASES) : HEADS,
+      isLong ? namesOf(FFN_CASES) : FEED_FORWARDS,
+    ],
     ["in a worker", "runInWorker", HEADS.slice(0, 1), FEED_FORWARDS.slice(0, 1)],
   ] as const)("%s", (_, where, heads, feedForwards) => {
     const expectRight = async ({ files, judge }: ServedCase) => {
