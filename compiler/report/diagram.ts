@@ -1,14 +1,20 @@
 // The flow of a launch as a picture: kernels from top to bottom, and arrows as wide as the bytes that they carry.
 
+import type { FlowBytes, FlowStep } from "../cli/explain/flow.ts";
 import { escaped } from "./escape.ts";
-import type { Amount, Flow, FlowStep } from "./flow.ts";
 import { openSvg } from "./svg.ts";
 import { bytes } from "./words.ts";
 
-const [WIDTH, LEFT, BOX, BOX_HEIGHT] = [380, 160, 212, 78] as const;
+const [WIDTH, LEFT, BOX] = [424, 160, 256] as const;
 
-/** Between boxes, and above the first and below the last. */
-const [GAP, END] = [48, 56] as const;
+/** Of a box, at least. */
+const BOX_HEIGHT = 78;
+
+/** Room for what is written above and below an arrow that comes from the left. */
+const [ABOVE, BELOW] = [22, 20] as const;
+
+/** Below a box: between two, or to the result. */
+const GAP = 56;
 
 /** Width of an arrow that carries as many bytes as the dense layer reads. */
 const WIDEST = 40;
@@ -16,55 +22,61 @@ const WIDEST = 40;
 export interface DiagramInput {
   readonly id: string;
   readonly title: string;
-  readonly flow: Flow;
+  readonly flow: readonly FlowStep[];
   /** What arrows are measured by. */
   readonly denseBytes: number;
 }
 
 export function diagram({ id, title, flow, denseBytes }: DiagramInput): string {
-  const { steps, input, output } = flow;
-  const top = (i: number) => END + i * (BOX_HEIGHT + GAP);
-  const bottom = top(steps.length) - GAP;
-  const width = ({ bytes: count = 0 }: Amount) => Math.max(1.5, (WIDEST * count) / denseBytes);
-  const x = LEFT + BOX / 2;
-  const parts = [
-    text(x, 14, said(input), { anchor: "middle" }),
-    arrowDown(x, 22, END, width(input)),
-    ...steps.flatMap((step, i) => [
-      ...step.reads.map((amount, at) =>
-        read(amount, top(i) + (BOX_HEIGHT * (2 * at + 1)) / (2 * step.reads.length), width(amount)),
-      ),
-      ...box(step, top(i)),
-      ...(i + 1 < steps.length
-        ? [
-            arrowDown(x, top(i) + BOX_HEIGHT, top(i + 1), width(step.passes ?? { what: "" })),
-            ...(step.passes
-              ? [text(x - 14, top(i) + BOX_HEIGHT + GAP / 2 + 4, said(step.passes), { anchor: "end" })]
-              : []),
-          ]
-        : []),
-    ]),
-    arrowDown(x, bottom, bottom + END - 22, width(output)),
-    text(x, bottom + END - 6, said(output), { anchor: "middle" }),
-  ];
-  const description = steps.map(describe).join("; ");
-  return `${openSvg({ id, width: WIDTH, height: bottom + END, title, description })}${parts.join("")}</svg>`;
+  const width = ({ bytes: count }: FlowBytes) => Math.max(1.5, (WIDEST * count) / denseBytes);
+  const parts: string[] = [];
+  let y = 1;
+  for (const step of flow) {
+    const reads = readsOf(step).map((amount) => ({ ...amount, width: step.rare ? 1.5 : width(amount) }));
+    const needed = reads.reduce((sum, each) => sum + ABOVE + each.width + BELOW, 0);
+    const height = Math.max(BOX_HEIGHT, needed);
+    let top = y + (height - needed) / 2;
+    for (const each of reads) {
+      parts.push(...read(each, top + ABOVE + each.width / 2, each.width));
+      top += ABOVE + each.width + BELOW;
+    }
+    parts.push(...box(step, y, height), ...handOver(step, y + height, width(step.writes)));
+    y += height + GAP;
+  }
+  const description = flow.map(describe).join("; ");
+  return `${openSvg({ id, width: WIDTH, height: y, title, description })}${parts.join("")}</svg>`;
 }
 
-function describe({ name, reads, passes }: FlowStep): string {
-  const got = reads.map((amount) => `reads ${said(amount)}`);
-  return [name, ...got, ...(passes ? [`hands on ${said(passes)}`] : [])].join(", ");
+function readsOf({ weights, inputs }: FlowStep): FlowBytes[] {
+  return [...weights, ...inputs];
 }
 
-function said({ what, bytes: count }: Amount): string {
-  return count === undefined ? what : `${what}: ${bytes(count)}`;
+function describe(step: FlowStep): string {
+  const got = readsOf(step).map((amount) => `reads ${said(amount)}`);
+  return [step.name, ...got, `hands on ${said(step.writes)}`].join(", ");
 }
 
-function box({ name, stages }: FlowStep, y: number): string[] {
-  const shown = lines(stages);
-  const first = y + (shown.length === 1 ? 34 : 26);
+function said({ what, bytes: count }: FlowBytes): string {
+  return `${what}: ${bytes(count)}`;
+}
+
+/** The arrow below a box, with what it carries beside it. */
+function handOver({ writes, note }: FlowStep, y: number, width: number): string[] {
+  const x = LEFT + 16;
+  const aside = x + 14 + width / 2;
   return [
-    `<rect x="${LEFT}" y="${y}" width="${BOX}" height="${BOX_HEIGHT}" rx="8" fill="var(--card)" stroke="var(--blue)" stroke-width="1.5"/>`,
+    arrow([x, y], [x, y + GAP - 1], width, "var(--dim)"),
+    text(aside, y + (note ? 24 : 33), said(writes)),
+    ...(note ? [text(aside, y + 42, note, { fill: "var(--dim)" })] : []),
+  ];
+}
+
+function box({ name, stages, rare }: FlowStep, y: number, height: number): string[] {
+  const shown = rare ? ["only for tokens without proof"] : lines(stages);
+  const first = y + height / 2 - (shown.length === 1 ? 5 : 13);
+  const stroke = `stroke="var(--blue)" stroke-width="1.5"${rare ? ' stroke-dasharray="5 4"' : ""}`;
+  return [
+    `<rect x="${LEFT}" y="${y}" width="${BOX}" height="${height}" rx="8" fill="var(--card)" ${stroke}/>`,
     text(LEFT + BOX / 2, first, name, { anchor: "middle", weight: 600 }),
     ...shown.map((line, i) =>
       text(LEFT + BOX / 2, first + 20 + 17 * i, line, { anchor: "middle", fill: "var(--dim)" }),
@@ -80,19 +92,13 @@ function lines(stages: readonly string[]): string[] {
   return [`${stages.slice(0, half).join(" → ")} →`, stages.slice(half).join(" → ")];
 }
 
-/** Weights come from the left; what they are stands below the arrow, and how many bytes above it. */
-function read({ what, bytes: count }: Amount, y: number, width: number): string {
-  const amount =
-    count === undefined ? "" : text(0, y - width / 2 - 6, bytes(count), { fill: "var(--orange)", weight: 600 });
-  return (
-    amount +
-    arrow([0, y], [LEFT - 2, y], width, "var(--orange)") +
-    text(0, y + width / 2 + 15, what, { fill: "var(--dim)" })
-  );
-}
-
-function arrowDown(x: number, from: number, to: number, width: number): string {
-  return arrow([x, from], [x, to - 1], width, "var(--dim)");
+/** What is read comes from the left; what it is stands below the arrow, and how many bytes above it. */
+function read({ what, bytes: count }: FlowBytes, y: number, width: number): string[] {
+  return [
+    text(0, y - width / 2 - 6, bytes(count), { fill: "var(--orange)", weight: 600 }),
+    arrow([0, y], [LEFT - 2, y], width, "var(--orange)"),
+    text(0, y + width / 2 + 15, what, { fill: "var(--dim)" }),
+  ];
 }
 
 type Place = readonly [x: number, y: number];
@@ -117,7 +123,7 @@ function arrow([x, y]: Place, [toX, toY]: Place, width: number, fill: string): s
 }
 
 interface TextStyle {
-  readonly anchor?: "middle" | "end";
+  readonly anchor?: "middle";
   readonly fill?: string;
   readonly weight?: number;
 }

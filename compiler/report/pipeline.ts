@@ -1,9 +1,10 @@
 // The pipeline of a layer as figures: what hirec launches, and a dense layer beside it, to one scale.
 
 import type { LayerPlan, Plan } from "../../runtime/plan.ts";
-import { readsOf } from "../reads.ts";
+import { type FlowStep, flowOf } from "../cli/explain/flow.ts";
+import { explainModel } from "../cli/explain/model.ts";
+import { denseFlow } from "./dense-flow.ts";
 import { diagram } from "./diagram.ts";
-import { denseFlow, layerFlow } from "./flow.ts";
 import type { Figure } from "./page.ts";
 import { bytes, plural } from "./words.ts";
 
@@ -12,15 +13,16 @@ export function pipelineFigures(plan: Plan, name: string, id: string): Figure[] 
   const layer = plan.layers[name]!;
   const part = layer.sharding ? plan.shards?.parts[0]?.layers[name] : undefined;
   const own = part ?? layer;
-  const { total, dense, ratio } = readsOf(own, own.batch);
+  const explained = explainModel(plan).layers.find((each) => each.layer === name)!;
+  const { total, dense, ratio } = explained.reads.at(-1)!;
   const of = layer.sharding ? ` on one of ${layer.sharding.count} shards` : "";
-  const draw = (which: string, title: string, flow: ReturnType<typeof layerFlow>): string =>
+  const draw = (which: string, title: string, flow: readonly FlowStep[]): string =>
     diagram({ id: `${id}-${which}`, title: `${title}, layer ${name}`, flow, denseBytes: dense });
   return [
     {
       title: `What a launch moves${of}`,
-      svg: draw("flow", "What a launch moves", layerFlow(plan, name)),
-      caption: `${bytes(total)} of weights for ${plural(own.batch, "token")}, ${fewer(ratio)}. Arrows are as wide as their bytes, the thinnest excepted; exact weights are counted once for all tokens that ask for them, as if those chose independently.`,
+      svg: draw("flow", "What a launch moves", flowOf(plan, plan.programs[0]!.profile, explained)),
+      caption: `${bytes(total)} of weights for ${plural(own.batch, "token")}, ${fewer(ratio)}. Arrows are as wide as their bytes, the thinnest and those into dashed boxes excepted; exact weights are counted once for all tokens that ask for them, as if those chose independently.`,
     },
     {
       title: `The dense layer${of}`,

@@ -1,7 +1,7 @@
 // The picture of a pipeline: kernels from top to bottom, their stages as links, bytes on the arrows.
 
+import type { FlowBytes, FlowKernel } from "../../compiler/cli/explain/flow.ts";
 import { formatBytes } from "../../compiler/cli/format-bytes.ts";
-import type { FlowBytes, FlowKernel } from "./flow.ts";
 
 /** In the picture's own units, which are about pixels. */
 const WIDTH = 404;
@@ -21,7 +21,7 @@ export function drawPipeline(
     if (index > 0) parts.push(...handOver(flow[index - 1]!, y, true));
     if (index > 0) y += ARROW;
     const height = frameHeight(step);
-    parts.push(frame(step, layer, y, height), ...reads(step, y), ...stages(step, y, shown));
+    parts.push(frame(step, y, height), ...reads(step, y), ...stages(step, y, shown));
     y += height;
   }
   parts.push(...handOver(flow.at(-1)!, y, false));
@@ -31,21 +31,28 @@ export function drawPipeline(
   return picture as SVGSVGElement;
 }
 
-function frameHeight({ kernel, reads }: FlowKernel): number {
+/** Weights first. */
+function readsOf({ weights, inputs }: FlowKernel): FlowBytes[] {
+  return [...weights, ...inputs];
+}
+
+function frameHeight(step: FlowKernel): number {
+  const { kernel } = step;
   const ofStages = kernel.stages.length * (STAGE.height + STAGE.gap) - STAGE.gap;
   return (
-    FRAME.head + Math.max(ofStages, reads.reduce((sum, read) => sum + heightOf(read), 0) - FRAME.head + 8) + FRAME.foot
+    FRAME.head +
+    Math.max(ofStages, readsOf(step).reduce((sum, read) => sum + heightOf(read), 0) - FRAME.head + 8) +
+    FRAME.foot
   );
 }
 
-/** The name of the layer, with which those of its kernels begin, stands above the picture. */
-function frame({ kernel, rare }: FlowKernel, layer: string, y: number, height: number): SVGElement {
+function frame({ kernel, name, rare }: FlowKernel, y: number, height: number): SVGElement {
   const { x, width } = FRAME;
   return svg(
     "g",
     { class: rare ? "kernel rare" : "kernel" },
     svg("rect", { x, y, width, height, rx: 8 }),
-    text(x + 12, y + 19, "name", kernel.name.replace(`${layer}_`, "")),
+    text(x + 12, y + 19, "name", name),
     text(x + 12, y + 36, "faint", rare ? "only for tokens without proof" : grid(kernel)),
   );
 }
@@ -76,9 +83,9 @@ function stages({ kernel }: FlowKernel, y: number, shown: (stage: string, kernel
 }
 
 /** Arrows from the left into a kernel. */
-function reads({ reads }: FlowKernel, y: number): SVGElement[] {
+function reads(step: FlowKernel, y: number): SVGElement[] {
   let middle = y + 24;
-  return reads.flatMap((read) => {
+  return readsOf(step).flatMap((read) => {
     const { what, bytes, of } = read;
     const [x, at] = [94, middle];
     middle += heightOf(read);
@@ -104,16 +111,10 @@ function handOver({ writes, note }: FlowKernel, y: number, between: boolean): SV
       x + 14,
       y + (note ? 21 : 30),
       between ? "written" : "written result",
-      `${shortened(writes.what)} · ${formatBytes(writes.bytes)}`,
+      `${writes.what} · ${formatBytes(writes.bytes)}`,
     ),
     ...(note ? [text(x + 14, y + 38, "faint", note)] : []),
   ];
-}
-
-/** Of many names the first. */
-function shortened(names: string): string {
-  const [first, ...others] = names.split(", ");
-  return names.length <= 24 ? names : `${first} and ${others.length} more`;
 }
 
 function arrow(path: string, x: number, y: number, way: "right" | "down"): SVGElement {

@@ -1,5 +1,6 @@
 // The pipeline of the chosen layer: its picture, what it promises, and the whole explanation.
 
+import { flowOf } from "../../compiler/cli/explain/flow.ts";
 import type { LayerExplanation } from "../../compiler/cli/explain/model.ts";
 import { percent } from "../../compiler/cli/explain/model-text.ts";
 import { formatBytes } from "../../compiler/cli/format-bytes.ts";
@@ -8,7 +9,6 @@ import { element } from "../element.ts";
 import { byId } from "../page/by-id.ts";
 import { createTabs } from "../page/tabs.ts";
 import { drawPipeline } from "./draw.ts";
-import { flowOf } from "./flow.ts";
 
 export interface Listeners {
   /** Another layer was chosen, or the chosen one was compiled anew. */

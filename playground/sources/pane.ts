@@ -1,5 +1,6 @@
 // The sources of one target: a profile to choose, a tab per kernel of the layer, and the text.
 
+import { layerKernels } from "../../compiler/cli/explain/flow.ts";
 import { stageLines } from "../../compiler/stage-lines.ts";
 import type { KernelPlan, Target } from "../../runtime/plan.ts";
 import type { Compiled } from "../compile/protocol.ts";
@@ -7,7 +8,6 @@ import { element } from "../element.ts";
 import { byId } from "../page/by-id.ts";
 import { copyOnClick } from "../page/copy.ts";
 import { createTabs } from "../page/tabs.ts";
-import { layerKernels } from "../pipeline/flow.ts";
 import { createCodeView } from "./code-view.ts";
 
 export interface Pane {

@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { flowOf, layerKernels } from "../../compiler/cli/explain/flow.ts";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { compileText } from "../../compiler/compile-text.ts";
-import { flowOf, layerKernels } from "../../playground/pipeline/flow.ts";
 
 const CERTIFIED = `import { defineModel, quantized, softmax } from "hirec";
 export default defineModel("certified", {
@@ -32,11 +32,11 @@ describe.each(Object.entries(SPECS))("%s", (_, spec) => {
         const read = (...names: string[]) =>
           flow
             .filter(({ rare }) => !rare)
-            .flatMap(({ reads }) => reads.filter(({ what }) => names.includes(what)))
+            .flatMap(({ weights }) => weights.filter(({ what }) => names.includes(what)))
             .reduce((sum, { bytes }) => sum + bytes, 0);
         const { score, rescore } = layer.reads.at(-1)!;
         expect(read("scored copy", "basis")).toBe(score);
-        expect(read("exact rows", "exact bundles")).toBe(Math.round(rescore));
+        expect(read("exact rows", "exact bundles")).toBe(rescore);
         for (const { writes } of flow) expect(writes.bytes).toBeGreaterThan(0);
       }
     }
@@ -51,9 +51,9 @@ test("what only tokens without proof need is told apart", async () => {
     "fallback score",
     "fallback topk",
   ]);
-  expect(flow.find(({ kernel }) => kernel.stages[0] === "fallback score")!.reads).toContainEqual({
+  expect(flow.find(({ kernel }) => kernel.stages[0] === "fallback score")!.weights).toContainEqual({
     what: "all exact rows",
     bytes: 1000 * 64 * 2,
   });
-  expect(flow[0]!.reads.map(({ what }) => what)).toContain("mask");
+  expect(flow[0]!.inputs.map(({ what }) => what)).toContain("mask");
 });

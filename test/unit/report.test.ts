@@ -2,10 +2,11 @@
 
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { flowOf } from "../../compiler/cli/explain/flow.ts";
+import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { readsOf } from "../../compiler/reads.ts";
 import { calibrationReport } from "../../compiler/report/calibration.ts";
 import { evaluationReport } from "../../compiler/report/evaluation.ts";
-import { layerFlow } from "../../compiler/report/flow.ts";
 import type { EvaluationSummary } from "../../runtime/node/evaluate-file.ts";
 import { asPlan } from "../../runtime/plan.ts";
 import { calibrationInput } from "./report-input.ts";
@@ -156,19 +157,22 @@ describe("the flow of a launch over shards", async () => {
     JSON.parse(await readFile(new URL("../../generated/tiny-lm-4/plan.json", import.meta.url), "utf8")),
     "plan.json",
   );
+  const flow = (name: string) =>
+    flowOf(plan, plan.programs[0]!.profile, explainModel(plan).layers.find(({ layer }) => layer === name)!);
 
   test("reads of a shard as many weight bytes as are counted, and hands what it sends to the merge", () => {
-    const { steps, output } = layerFlow(plan, "head");
+    const steps = flow("head");
     expect(steps.map(({ name }) => name)).toEqual(["score_select", "rescore_topk", "merge"]);
     const part = plan.shards!.parts[0]!.layers.head!;
-    const read = steps.flatMap(({ reads }) => reads).reduce((sum, { bytes }) => sum + bytes!, 0);
+    const read = steps.flatMap(({ weights }) => weights).reduce((sum, { bytes }) => sum + bytes, 0);
     expect(read).toBeCloseTo(readsOf(part, part.batch).total, 6);
-    expect(steps[1]!.passes!.bytes).toBeGreaterThan(0);
-    expect(output.what).toContain("indices, values");
+    expect(steps[1]!.writes.what).toBe("pairs");
+    expect(steps[1]!.writes.bytes).toBeGreaterThan(0);
+    expect(steps[2]!.writes.what).toContain("indices");
   });
 
   test("of a feed-forward ends with its output", () => {
-    expect(layerFlow(plan, "mlp0").output).toMatchObject({ what: expect.stringContaining("output") });
+    expect(flow("mlp0").at(-1)!.writes).toMatchObject({ what: expect.stringContaining("output") });
   });
 });
 

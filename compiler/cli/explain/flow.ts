@@ -1,19 +1,26 @@
-// What flows through the kernels of a layer: the plan of one profile as the picture shows it.
+// What flows through the kernels of a layer, from the plan of one profile: what pictures of a pipeline show.
 
-import type { LayerExplanation } from "../../compiler/cli/explain/model.ts";
-import { percent } from "../../compiler/cli/explain/model-text.ts";
-import type { BufferPlan, KernelPlan, LayerProgram, Plan } from "../../runtime/plan.ts";
+import type { BufferPlan, KernelPlan, LayerProgram, Plan } from "../../../runtime/plan.ts";
+import type { LayerExplanation } from "./model.ts";
+import { percent } from "./model-text.ts";
 
-export interface FlowKernel {
-  readonly kernel: KernelPlan;
-  /** What it reads of the weights and of the run's inputs, besides what the kernel before wrote. */
-  readonly reads: readonly FlowBytes[];
-  /** What it leaves for kernels behind it, or as results. */
+export interface FlowStep {
+  readonly name: string;
+  readonly stages: readonly string[];
+  /** What it reads of the weights. */
+  readonly weights: readonly FlowBytes[];
+  /** What it reads of the run's inputs, besides what the step before wrote. */
+  readonly inputs: readonly FlowBytes[];
+  /** What it leaves for steps behind it, or as results. */
   readonly writes: FlowBytes;
   /** What there is to say of what it wrote. */
   readonly note?: string;
   /** Whether it runs only for tokens of which a proof failed. */
   readonly rare: boolean;
+}
+
+export interface FlowKernel extends FlowStep {
+  readonly kernel: KernelPlan;
 }
 
 export interface FlowBytes {
@@ -65,14 +72,16 @@ function flowKernel(kernel: KernelPlan, { buffers, kernels }: LayerProgram, expl
   const note = noteOn(kernel, explained);
   return {
     kernel,
-    reads: joined([
-      ...bound.filter(({ role }) => role === "weight").map((buffer) => weightBytes(buffer, explained, rare)),
-      ...bound
-        .filter(({ role, name }) => role === "input" && (name !== "x" || kernel === kernels[0]))
-        .map(({ name, bytes }) => ({ what: name === "x" ? tokens(kernel, explained) : name, bytes })),
-    ]),
+    name: kernel.file.split(".").at(-2)!,
+    stages: kernel.stages,
+    weights: joined(
+      bound.filter(({ role }) => role === "weight").map((buffer) => weightBytes(buffer, explained, rare)),
+    ),
+    inputs: bound
+      .filter(({ role, name }) => role === "input" && (name !== "x" || kernel === kernels[0]))
+      .map(({ name, bytes }) => ({ what: name === "x" ? tokens(kernel, explained) : name, bytes })),
     writes: {
-      what: written.map(({ name }) => name).join(", "),
+      what: shortened(written.map(({ name }) => name)),
       bytes: written.reduce((sum, { bytes }) => sum + bytes, 0),
     },
     ...(note && { note }),
@@ -90,7 +99,7 @@ function weightBytes({ name, bytes }: BufferPlan, { reads }: LayerExplanation, r
   const what = NAMES[name] ?? "scored copy";
   if (name !== "exact" && name !== "bundles") return { what, bytes };
   if (rare) return { what: "all exact rows", bytes };
-  return { what, bytes: Math.round(reads.at(-1)!.rescore), of: bytes };
+  return { what, bytes: reads.at(-1)!.rescore, of: bytes };
 }
 
 /** Parts of one thing as one. */
@@ -101,6 +110,12 @@ function joined(parts: readonly FlowBytes[]): FlowBytes[] {
     whole.set(part.what, before ? { ...before, bytes: before.bytes + part.bytes } : part);
   }
   return [...whole.values()];
+}
+
+/** Of many names the first. */
+function shortened(names: readonly string[]): string {
+  const all = names.join(", ");
+  return all.length <= 24 ? all : `${names[0]} and ${names.length - 1} more`;
 }
 
 function noteOn({ stages }: KernelPlan, explained: LayerExplanation): string | undefined {
