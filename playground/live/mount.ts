@@ -118,7 +118,7 @@ export function mountLive(container: HTMLElement): () => void {
     const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
     const software =
       kind === "software" ? " This is a software adapter: the text is right, the speed says nothing." : "";
-    where = `On ${adapter || "a GPU that the browser does not name"}, profile ${profile}; fetched in ${seconds(fetch)}, packed in ${seconds(pack)}, loaded in ${seconds(load)}.${software}`;
+    where = `On ${adapter}, profile ${profile}; fetched in ${seconds(fetch)}, packed in ${seconds(pack)}, loaded in ${seconds(load)}.${software}`;
   };
   const step = async (): Promise<boolean> => {
     const result = await ask({ task: "step" });
