@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, extname, resolve, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
 import { type Diagnostic, HireError, type SourceSpan } from "../../runtime/errors.ts";
@@ -175,8 +175,9 @@ async function importBundle(path: string, code: string, map: string): Promise<un
     const module = (await Promise.race([import(url), idle.promise])) as { default?: unknown };
     return module.default;
   } catch (thrown) {
-    const traced = new TraceMap(map);
-    throw specThrew(thrown, path, FRAMES, (place) => originOf(place, traced, path));
+    // Sources are addresses, relative to that of the map.
+    const traced = new TraceMap(map, pathToFileURL(path).href);
+    throw specThrew(thrown, path, FRAMES, (place) => originOf(place, traced));
   } finally {
     idle.stop();
   }
@@ -195,9 +196,9 @@ function whenIdle(): { readonly promise: Promise<never>; stop(): void } {
   return { promise, stop: () => process.off("beforeExit", onIdle) };
 }
 
-function originOf(running: RunningPlace, map: TraceMap, path: string): SourceSpan | undefined {
+function originOf(running: RunningPlace, map: TraceMap): SourceSpan | undefined {
   const { source, line, column } = originalPositionFor(map, running);
-  if (source === null) return undefined;
-  const file = resolve(dirname(path), source);
+  if (!source?.startsWith("file:")) return undefined;
+  const file = fileURLToPath(source);
   return isOfUser(file) && existsSync(file) ? { file, line, column: column + 1, length: 1 } : undefined;
 }
