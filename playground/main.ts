@@ -22,7 +22,7 @@ const PAUSE = 200;
 /** Seconds that a spec may run. */
 const LIMIT = 8;
 
-const source = createSource();
+const source = createSource<Compiled>();
 const compiler = startCompiler(LIMIT);
 const compile = compileLatest(compiler, show);
 const editor = createEditor(byId("editor"), compiler, changed);

@@ -2,14 +2,14 @@
 
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, resolve, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { type BuildFailure, build, type Message, type Plugin } from "esbuild";
 import { type Diagnostic, HireError, type SourceSpan } from "../../runtime/errors.ts";
 import type { FunctionSyntax } from "./functions.ts";
 import { type CallSite, LANGUAGE_MODULE, type NumberedSpec, numberSpec } from "./spec-text.ts";
-import { specThrew } from "./spec-threw.ts";
+import { type RunningPlace, specThrew } from "./spec-threw.ts";
 
 /** A spec that has run: its default export, and what its text says about where the values came from. */
 export interface RunSpec {
@@ -116,7 +116,7 @@ async function bundle(path: string, plugin: Plugin, problems: Diagnostic[]) {
       absWorkingDir: dirname(path),
     });
     const output = (ending: string) => outputFiles.find((file) => file.path.endsWith(ending))!.text;
-    return { code: output(".mjs"), map: JSON.parse(output(".map")) as SourceMapPayload };
+    return { code: output(".mjs"), map: output(".map") };
   } catch (thrown) {
     if (problems.length > 0) throw new HireError(problems);
     const { errors } = thrown as BuildFailure;
@@ -164,7 +164,10 @@ function explain(path: string, text: string): Omit<Diagnostic, "span"> {
   };
 }
 
-async function importBundle(path: string, code: string, map: SourceMapPayload): Promise<unknown> {
+/** Frames of the bundle, which runs from its text. */
+const FRAMES = /data:text\/javascript;[^)\s]*?:(\d+):(\d+)/g;
+
+async function importBundle(path: string, code: string, map: string): Promise<unknown> {
   // A data URL is a fresh module every time, leaves nothing on disk, and cannot collide with another compile.
   const url = `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`;
   const idle = whenIdle();
@@ -172,7 +175,9 @@ async function importBundle(path: string, code: string, map: SourceMapPayload): 
     const module = (await Promise.race([import(url), idle.promise])) as { default?: unknown };
     return module.default;
   } catch (thrown) {
-    throw specThrew(thrown, path, thrown instanceof Error ? originOf(thrown, map, path) : undefined);
+    // Sources are addresses, relative to that of the map.
+    const traced = new TraceMap(map, pathToFileURL(path).href);
+    throw specThrew(thrown, path, FRAMES, (place) => originOf(place, traced));
   } finally {
     idle.stop();
   }
@@ -191,15 +196,9 @@ function whenIdle(): { readonly promise: Promise<never>; stop(): void } {
   return { promise, stop: () => process.off("beforeExit", onIdle) };
 }
 
-/** The innermost frame of the stack that lies in a file of the user's. */
-function originOf(error: Error, payload: SourceMapPayload, path: string): SourceSpan | undefined {
-  const map = new SourceMap(payload);
-  for (const [, line, column] of (error.stack ?? "").matchAll(/data:text\/javascript;[^)\s]*?:(\d+):(\d+)/g)) {
-    const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
-    if (!("originalSource" in entry)) continue;
-    const file = resolve(dirname(path), entry.originalSource);
-    if (!isOfUser(file) || !existsSync(file)) continue;
-    return { file, line: entry.originalLine + 1, column: entry.originalColumn + 1, length: 1 };
-  }
-  return undefined;
+function originOf(running: RunningPlace, map: TraceMap): SourceSpan | undefined {
+  const { source, line, column } = originalPositionFor(map, running);
+  if (!source?.startsWith("file:")) return undefined;
+  const file = fileURLToPath(source);
+  return isOfUser(file) && existsSync(file) ? { file, line, column: column + 1, length: 1 } : undefined;
 }

@@ -5,7 +5,7 @@ import { ts } from "ts-morph";
 import * as language from "../../dsl/index.ts";
 import { type Diagnostic, HireError, type SourceSpan } from "../../runtime/errors.ts";
 import { LANGUAGE_MODULE, type NumberedSpec, numberSpec } from "./spec-text.ts";
-import { specThrew } from "./spec-threw.ts";
+import { type RunningPlace, specThrew } from "./spec-threw.ts";
 
 /** A function made of text, in which `await` may stand. */
 const AsyncFunction = (async () => {}).constructor as new (
@@ -31,21 +31,21 @@ export async function runText(path: string, text: string): Promise<NumberedSpec 
     await run(() => language, exports);
   } catch (thrown) {
     const maps = [sourceMapText!, ...(numbered.map ? [numbered.map.toString()] : [])];
-    throw specThrew(thrown, path, thrown instanceof Error ? originOf(thrown, maps, path) : undefined);
+    throw specThrew(thrown, path, FRAMES, (place) => originOf(place, maps, path));
   }
   return { ...numbered, value: exports.default };
 }
 
 /** How stacks name the text while it runs. */
 const RUNNING = "hirec-running-spec";
+const FRAMES = new RegExp(`${RUNNING}:(\\d+):(\\d+)`, "g");
 
 /** Lines that the head of a function made of text takes (ECMA-262 §20.2.1.1.1). */
 const HEAD_LINES = 2;
 
-/** The innermost frame of the stack that lies in the text. @param maps from what runs back to the text. */
-function originOf(error: Error, maps: readonly string[], file: string): SourceSpan | undefined {
-  const [, line, column] = new RegExp(`${RUNNING}:(\\d+):(\\d+)`).exec(error.stack ?? "") ?? [];
-  let place = { line: Number(line) - HEAD_LINES, column: Number(column) - 1 };
+/** @param maps from what runs back to the text. */
+function originOf(running: RunningPlace, maps: readonly string[], file: string): SourceSpan | undefined {
+  let place = { line: running.line - HEAD_LINES, column: running.column };
   for (const map of maps) {
     const found = place.line > 0 ? originalPositionFor(new TraceMap(map), place) : undefined;
     if (!found || found.line === null) return undefined;

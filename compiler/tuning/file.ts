@@ -1,11 +1,11 @@
 // The tuning file, NAME.tuning.json beside NAME.hire.ts: what `hirec tune` measured and chose, which users commit and every
 // compile reads.
 
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HireError, reasonOf, type SourceSpan } from "../../runtime/errors.ts";
 import type { LayerPlan, TuningPlan } from "../../runtime/plan.ts";
+import { textHash } from "../text-hash.ts";
 import { type JsonPlaces, jsonPlaces, jsonProblem } from "./json-places.ts";
 
 /** Raised whenever a file written before could be misread. */
@@ -65,7 +65,7 @@ export function tuningPath(spec: string): string {
 
 /** Everything that decides what a layer's kernels do: what was measured for another layer says nothing of this one. */
 export function planHash(layer: LayerPlan): string {
-  return createHash("sha256").update(JSON.stringify(layer)).digest("hex");
+  return textHash(JSON.stringify(layer));
 }
 
 /**

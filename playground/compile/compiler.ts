@@ -4,11 +4,8 @@ import type { Answer, Request, Tasks } from "./protocol.ts";
 
 /** A spec ran for so many seconds without an end, and was ended. */
 export class Endless extends Error {
-  readonly seconds: number;
-
   constructor(seconds: number) {
     super(`The spec ran for ${seconds} s without coming to an end`);
-    this.seconds = seconds;
   }
 }
 

@@ -1,14 +1,12 @@
 // What was compiled last, for all parts of the page that show it.
 
-import type { Compiled } from "./protocol.ts";
-
-export interface CompiledSource {
-  /** Calls the listener with what is compiled from now on, and with what is there already. @returns a function that ends it. */
-  onCompiled(listener: (compiled: Compiled) => void): () => void;
+export interface CompiledSource<Compiled> {
+  /** Calls the listener with what is compiled from now on, and with what is there already. */
+  onCompiled(listener: (compiled: Compiled) => void): void;
 }
 
-export function createSource(): CompiledSource & { readonly set: (compiled: Compiled) => void } {
-  const listeners = new Set<(compiled: Compiled) => void>();
+export function createSource<Compiled>(): CompiledSource<Compiled> & { set(compiled: Compiled): void } {
+  const listeners: ((compiled: Compiled) => void)[] = [];
   let last: Compiled | undefined;
   return {
     set(compiled) {
@@ -16,9 +14,8 @@ export function createSource(): CompiledSource & { readonly set: (compiled: Comp
       for (const listener of listeners) listener(compiled);
     },
     onCompiled(listener) {
-      listeners.add(listener);
+      listeners.push(listener);
       if (last) listener(last);
-      return () => listeners.delete(listener);
     },
   };
 }

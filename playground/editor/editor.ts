@@ -28,10 +28,6 @@ export function createEditor(parent: HTMLElement, compiler: Compiler, changed: (
   });
 }
 
-export function textOf({ state }: EditorView): string {
-  return state.doc.toString();
-}
-
 export function replaceText(editor: EditorView, text: string): void {
   editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } });
 }

@@ -4,6 +4,7 @@ import type { Completion as CodeMirrorCompletion, CompletionContext, CompletionS
 import { hoverTooltip } from "@codemirror/view";
 import type { Compiler } from "../compile/compiler.ts";
 import type { Completion, Description, Quote } from "../compile/protocol.ts";
+import { element } from "../element.ts";
 
 /** After these a word begins, also when none of its letters is typed yet. */
 const BEGINS_WORD = /[."'`]$/;
@@ -44,12 +45,6 @@ export function typesOnHover({ ask }: Compiler) {
 }
 
 function descriptionBox({ signature, documentation }: Description): HTMLElement {
-  const box = document.createElement("div");
-  box.className = "description";
-  const type = document.createElement("code");
-  type.textContent = signature;
-  const words = document.createElement("p");
-  words.textContent = documentation;
-  box.append(type, ...(documentation === "" ? [] : [words]));
-  return box;
+  const words = documentation === "" ? [] : [element("p", {}, documentation)];
+  return element("div", { className: "description" }, element("code", {}, signature), ...words);
 }

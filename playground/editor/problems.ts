@@ -9,8 +9,8 @@ import { element } from "../element.ts";
 /** @param explain opens the page of a code. */
 export function createProblems(editor: EditorView, list: HTMLElement, explain: (code: string) => void) {
   function explainButton(code: string): HTMLElement {
-    const button = element("button", { type: "button", className: "code-link" }, code);
-    button.setAttribute("aria-label", `${code}: what it means`);
+    const label = `${code}: what it means`;
+    const button = element("button", { type: "button", className: "code-link", "aria-label": label }, code);
     button.addEventListener("click", () => explain(code));
     return button;
   }

@@ -7,10 +7,10 @@ import { readWeights, type Weights, type WeightsFile } from "../../examples/tiny
 import planFile from "../../generated/tiny-lm/plan.json" with { type: "json" };
 import type { WeightSource } from "../../runtime/layer.ts";
 import type { CompiledSources } from "../../runtime/model.ts";
-import { packWeights, weightTensors } from "../../runtime/pack/weight-tensors.ts";
+import { packWeights } from "../../runtime/pack/weight-tensors.ts";
 import { asPlan, type Plan } from "../../runtime/plan.ts";
 import { type GpuModel, loadModel } from "../../runtime/webgpu/model.ts";
-import { config, fetchTokenizer, fetchWeights } from "../tiny-lm/files.ts";
+import { config, fetchTokenizer, fetchWeights, weightsOf } from "../tiny-lm/files.ts";
 import { requestPageDevice } from "../worker/page-device.ts";
 import type { OnProgress } from "../worker/serve.ts";
 import type { Both, Loaded } from "./tasks.ts";
@@ -67,15 +67,10 @@ async function pack(plan: Plan, file: WeightsFile, onShare: (share: number) => v
   const packed = new Map<string, Uint8Array>();
   let rows = 0;
   for (const layer of Object.values(plan.layers)) {
-    const bytes: Parameters<typeof packWeights>[1] = Object.fromEntries(
-      await Promise.all(
-        weightTensors(layer).map(async ({ role, name }) => [role, await file.read(file.tensors.get(name)!)] as const),
-      ),
-    );
     const onRow = () => {
       if (++rows % 256 === 0) onShare(Math.min(1, rows / all));
     };
-    for (const tensor of packWeights(layer, bytes, onRow)) packed.set(tensor.name, tensor.data);
+    for (const tensor of packWeights(layer, await weightsOf(layer, file), onRow)) packed.set(tensor.name, tensor.data);
   }
   return ({ name }) => packed.get(name)!;
 }

@@ -11,8 +11,7 @@ import { createTextColumn, quoted } from "./text-column.ts";
 
 const MOST_TOKENS = 256;
 
-/** @returns what takes it away again. */
-export function mountLive(container: HTMLElement): () => void {
+export function mountLive(container: HTMLElement): void {
   const heading = element("h2", {}, "tiny-lm, live");
   const introduction = element(
     "p",
@@ -22,7 +21,7 @@ export function mountLive(container: HTMLElement): () => void {
   if (!("gpu" in navigator)) {
     const missing = "This browser offers no WebGPU here, so the model cannot run in this page.";
     container.replaceChildren(heading, introduction, element("p", { className: "unavailable" }, missing));
-    return () => container.replaceChildren();
+    return;
   }
 
   const form = liveForm();
@@ -30,7 +29,7 @@ export function mountLive(container: HTMLElement): () => void {
   const single = element("button", { type: "button" }, "One token");
   const restart = element("button", { type: "button", hidden: true }, "Start over");
   const status = createStatus();
-  const announcer = element("p", { className: "announcer", "aria-live": "polite" });
+  const announcer = element("p", { className: "unseen", "aria-live": "polite" });
   const columns = {
     hire: createTextColumn("live-hire", "HiRE", "An estimate scores all rows; the best are recomputed exactly."),
     exact: createTextColumn("live-exact", "Exact", "Every row is scored with its exact weights."),
@@ -118,7 +117,7 @@ export function mountLive(container: HTMLElement): () => void {
     const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
     const software =
       kind === "software" ? " This is a software adapter: the text is right, the speed says nothing." : "";
-    where = `On ${adapter || "a GPU that the browser does not name"}, profile ${profile}; fetched in ${seconds(fetch)}, packed in ${seconds(pack)}, loaded in ${seconds(load)}.${software}`;
+    where = `On ${adapter}, profile ${profile}; fetched in ${seconds(fetch)}, packed in ${seconds(pack)}, loaded in ${seconds(load)}.${software}`;
   };
   const step = async (): Promise<boolean> => {
     const result = await ask({ task: "step" });
@@ -166,11 +165,6 @@ export function mountLive(container: HTMLElement): () => void {
     else showState();
   };
   showState();
-  return () => {
-    worker?.close();
-    worker = undefined;
-    container.replaceChildren();
-  };
 }
 
 /** What a text begins with, and how it goes on. */

@@ -34,9 +34,8 @@ export function createTabs(list: HTMLElement, panel: HTMLElement, chosen: (name:
   };
 
   const tabOf = (name: string) => {
-    const tab = element("button", { type: "button", value: name, id: `${list.id}-${name}` }, name);
-    tab.setAttribute("role", "tab");
-    tab.setAttribute("aria-controls", panel.id);
+    const id = `${list.id}-${name}`;
+    const tab = element("button", { type: "button", role: "tab", "aria-controls": panel.id, value: name, id }, name);
     tab.addEventListener("click", () => show(name));
     return tab;
   };

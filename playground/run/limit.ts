@@ -9,9 +9,9 @@ import type { LayerPlan } from "../../runtime/plan.ts";
  * Of a layer's weights. They lie in memory as they are, laid out for the dense kernel, and in the pack, and the last two once more on
  * the GPU: two to three times as much on each side.
  */
-export const MOST_WEIGHT_BYTES = 640e6;
+const MOST_WEIGHT_BYTES = 640e6;
 
-export function weightBytes(layer: LayerPlan): number {
+function weightBytes(layer: LayerPlan): number {
   const numbers = weightTensors(layer).map(({ shape }) => shape.reduce((product, extent) => product * extent, 1));
   return numbers.reduce((sum, count) => sum + count, 0) * WEIGHT_BYTES[layer.dtype];
 }

@@ -4,14 +4,13 @@ import { randomWords } from "../../compiler/tune/random-layer.ts";
 import { type WeightTensor, weightTensors } from "../../runtime/pack/weight-tensors.ts";
 import { toBf16, toF16 } from "../../runtime/pack/weights.ts";
 import type { LayerPlan } from "../../runtime/plan.ts";
-import { fetchWeights } from "../tiny-lm/files.ts";
+import { fetchWeights, type LayerWeights, weightsOf } from "../tiny-lm/files.ts";
 import { partOfTinyLm } from "../tiny-lm/part.ts";
 import { recordInputs } from "../tiny-lm/recorded-inputs.ts";
 import type { OnProgress } from "../worker/serve.ts";
 
 export interface MeasuredLayer {
-  /** Little-endian numbers of the layer's dtype, by role. */
-  readonly weights: Readonly<Partial<Record<WeightTensor["role"], Uint8Array>>>;
+  readonly weights: LayerWeights;
   /** f32 `[tokens, inputs]`. */
   readonly x: Float32Array;
   /** Other inputs of the same kind, f32 `[128, inputs]`, for what is fitted to some. */
@@ -23,8 +22,7 @@ const FITTING_TOKENS = 128;
 /** Weights and inputs of tiny-lm. @param tokens at most 128. */
 export async function tinyLmLayer(plan: LayerPlan, tokens: number, onProgress: OnProgress): Promise<MeasuredLayer> {
   const file = await fetchWeights((share) => onProgress({ label: "Fetching tiny-lm", share }));
-  const weights: Partial<Record<WeightTensor["role"], Uint8Array>> = {};
-  for (const { role, name } of weightTensors(plan)) weights[role] = await file.read(file.tensors.get(name)!);
+  const weights = await weightsOf(plan, file);
   onProgress({ label: "Reading held-out text with tiny-lm" });
   const inputs = await recordInputs(file, partOfTinyLm(plan)!, [0, 12]);
   const [fitting, x] = [inputs.slice(0, FITTING_TOKENS * plan.inputs), inputs.slice(FITTING_TOKENS * plan.inputs)];

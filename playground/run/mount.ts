@@ -2,7 +2,8 @@
 
 import "../device-parts.css";
 import "./run.css";
-import type { Plan } from "../../runtime/plan.ts";
+import type { Compiled } from "../compile/protocol.ts";
+import type { CompiledSource } from "../compile/source.ts";
 import { element, labelled } from "../element.ts";
 import { partOfTinyLm } from "../tiny-lm/part.ts";
 import { callWorker, type WorkerCall } from "../worker/call.ts";
@@ -10,21 +11,12 @@ import { createStatus } from "../worker/status.ts";
 import type { RunRequest, RunResult } from "./measure-layer.ts";
 import { resultView } from "./result-view.ts";
 
-/** A spec that compiled: its plan, and sources by path. */
-export interface CompiledSpec {
-  readonly plan: Plan;
-  readonly files: ReadonlyMap<string, string>;
-}
-
-export interface CompiledSource {
-  /** Calls the listener with each spec that compiles, also with the last one before. @returns what ends that. */
-  onCompiled(listener: (compiled: CompiledSpec) => void): () => void;
-}
+/** What is run of a spec that compiled. */
+export type CompiledSpec = Pick<Compiled, "plan" | "files">;
 
 const MOST_TOKENS = 128;
 
-/** @returns what takes it away again. */
-export function mountRun(container: HTMLElement, source: CompiledSource): () => void {
+export function mountRun(container: HTMLElement, source: CompiledSource<CompiledSpec>): void {
   const heading = element("h2", {}, "Run it on this device");
   if (!("gpu" in navigator)) {
     container.replaceChildren(
@@ -36,7 +28,7 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
         "Browsers with WebGPU are Chrome and Edge from 113 on, Safari from 26 on, and Firefox from 141 on where it is switched on; the page must come over https or from localhost.",
       ),
     );
-    return () => container.replaceChildren();
+    return;
   }
 
   let compiled: CompiledSpec | undefined;
@@ -118,7 +110,7 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
     results.replaceChildren(resultView(outcome.result));
   };
 
-  const unsubscribe = source.onCompiled((next) => {
+  source.onCompiled((next) => {
     compiled = next;
     start.disabled = false;
     const before = layer.value;
@@ -128,9 +120,4 @@ export function mountRun(container: HTMLElement, source: CompiledSource): () => 
     if (results.hasChildNodes() && !worker)
       status.say("The spec has changed since; the figures below are of the version before.");
   });
-  return () => {
-    unsubscribe();
-    finish();
-    container.replaceChildren();
-  };
 }

@@ -11,11 +11,7 @@ export function resultView(result: RunResult): HTMLElement {
   return element(
     "div",
     {},
-    element(
-      "p",
-      { className: "adapter" },
-      `On ${adapter || "a GPU that the browser does not name"}, profile ${profile}.`,
-    ),
+    element("p", { className: "adapter" }, `On ${adapter}, profile ${profile}.`),
     ...(kind === "software" ? [softwareNote()] : []),
     quality(result),
     costs(result),

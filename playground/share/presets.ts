@@ -5,7 +5,7 @@ import llama from "../../examples/llama-3.2-1b/llama-3.2-1b.hire.ts?raw";
 import tinyLm from "../../examples/tiny-lm/tiny-lm.hire.ts?raw";
 import tinyLm4 from "../../examples/tiny-lm-4/tiny-lm-4.hire.ts?raw";
 
-export interface Preset {
+interface Preset {
   /** In the address of the page. */
   readonly name: string;
   readonly title: string;

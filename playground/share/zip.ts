@@ -2,6 +2,7 @@
 
 import { strToU8, zipSync } from "fflate";
 import { type Compiled, SPEC_FILE } from "../compile/protocol.ts";
+import { element } from "../element.ts";
 
 export function zipOf({ text, plan, files }: Compiled): Blob {
   const entries = [[SPEC_FILE, text], ...[...files].map(([path, content]) => [`${plan.model}/${path}`, content])];
@@ -10,9 +11,7 @@ export function zipOf({ text, plan, files }: Compiled): Blob {
 }
 
 export function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   URL.revokeObjectURL(link.href);
 }

@@ -12,8 +12,8 @@ import { createCodeView } from "./code-view.ts";
 
 export interface Pane {
   show(compiled: Compiled, layer: string): void;
-  /** Marks the lines of a stage, in the kernel of that name where it has one. @returns whether the target has such a stage. */
-  showStage(stage: string, kernel: string): boolean;
+  /** Marks the lines of a stage, in the kernel of that name where it has one, and nothing where the target has no such stage. */
+  showStage(stage: string, kernel: string): void;
 }
 
 export function createPane(target: Target): Pane {
@@ -52,10 +52,9 @@ export function createPane(target: Target): Pane {
     showStage(stage, wanted) {
       const having = kernels.filter(({ stages }) => stages.includes(stage));
       const kernel = having.find(({ name }) => name === wanted) ?? having[0];
-      if (!kernel) return false;
+      if (!kernel) return;
       tabs.select(kernel.name);
       view.mark(stageLines(kernel, view.source).get(stage)!);
-      return true;
     },
   };
 }

@@ -7,9 +7,14 @@ import { createTokenizer, type Tokenizer } from "../../examples/tiny-lm/tokenize
 import textUrl from "../../examples/tiny-lm/validation.txt?url";
 import type { Config, WeightsFile } from "../../examples/tiny-lm/weights.ts";
 import { HireError, reasonOf } from "../../runtime/errors.ts";
+import { type WeightTensor, weightTensors } from "../../runtime/pack/weight-tensors.ts";
+import type { LayerPlan } from "../../runtime/plan.ts";
 import { headerLength, PREFIX_BYTES, parseHeader } from "../../runtime/safetensors.ts";
 
 export const config: Config = configFile;
+
+/** Little-endian numbers of a layer's dtype, by role. */
+export type LayerWeights = Readonly<Partial<Record<WeightTensor["role"], Uint8Array>>>;
 
 /**
  * @param onShare called with the share of the 10.5 MB that has arrived.
@@ -22,6 +27,13 @@ export async function fetchWeights(onShare: (share: number) => void): Promise<We
   const { tensors } = parseHeader(bytes.subarray(PREFIX_BYTES, end), bytes.byteLength, path);
   // Copies, which begin where numbers may begin.
   return { path, tensors, read: async ({ begin, end }) => bytes.slice(begin, end) };
+}
+
+/** What a layer of tiny-lm is packed from, by role. @param file as `fetchWeights` gives it. */
+export async function weightsOf(layer: LayerPlan, file: WeightsFile): Promise<LayerWeights> {
+  const weights: Partial<Record<WeightTensor["role"], Uint8Array>> = {};
+  for (const { role, name } of weightTensors(layer)) weights[role] = await file.read(file.tensors.get(name)!);
+  return weights;
 }
 
 /** @throws HireError HIRE-RUN-026. */

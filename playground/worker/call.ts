@@ -34,7 +34,7 @@ export function callWorker<Request, Result>(worker: Worker): WorkerCall<Request,
         worker.onerror = ({ message }) => {
           const fix = "Load the page again; if it stays so, please report it";
           resolve({
-            problems: [{ code: "", message: `The worker ended: ${message ?? "it could not be loaded"}`, fix }],
+            problems: [{ code: "", message: `The worker ended: ${message || "it could not be loaded"}`, fix }],
           });
         };
         worker.postMessage(request);

@@ -4,6 +4,7 @@
 
 import { HireError } from "../errors.ts";
 import type { SafetensorsHeader } from "../safetensors.ts";
+import { noSecureContext } from "../secure-context.ts";
 
 /** Bytes of a chunk; the last one of a pack has what is left. */
 export const CHUNK_BYTES = 1 << 20;
@@ -56,14 +57,7 @@ export function packChunks({ metadata, tensors }: SafetensorsHeader, dataStart: 
  */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const { subtle } = globalThis.crypto ?? {};
-  if (!subtle) {
-    throw new HireError({
-      code: "HIRE-RUN-022",
-      message:
-        "The page is no secure context, so the browser offers it neither WebGPU nor the hashes that check a pack",
-      fix: "Serve the page over https, or from localhost",
-    });
-  }
+  if (!subtle) throw noSecureContext();
   const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

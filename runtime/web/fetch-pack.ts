@@ -139,8 +139,8 @@ async function fetchChunk(from: string, { begin, end, sha256: wanted }: PackChun
   for (let attempt = 0; attempt < 2; attempt++) {
     const bytes = await download.read(begin, end);
     if ((await sha256(bytes)) === wanted) return bytes;
-    download.close();
   }
+  download.close();
   throw new HireError({
     code: "HIRE-PACK-012",
     message: `${from} is damaged: bytes ${begin} to ${end - 1} are not those that were packed`,

@@ -2,6 +2,7 @@
 
 import { HireError, reasonOf } from "../errors.ts";
 import type { Plan } from "../plan.ts";
+import { noSecureContext } from "../secure-context.ts";
 import { pickProgram } from "./program.ts";
 
 export interface DeviceOptions extends GPURequestAdapterOptions {
@@ -21,17 +22,9 @@ export interface DeviceOptions extends GPURequestAdapterOptions {
  */
 export async function requestDevice(
   plan: Plan,
-  { gpu = globalThis.navigator?.gpu, profile, requiredFeatures = [], requiredLimits = {}, ...rest }: DeviceOptions = {},
+  { gpu, profile, requiredFeatures = [], requiredLimits = {}, ...rest }: DeviceOptions = {},
 ): Promise<GPUDevice> {
-  if (!gpu) throw noWebGpu();
-  const adapter = await gpu.requestAdapter(rest);
-  if (!adapter) {
-    throw new HireError({
-      code: "HIRE-RUN-001",
-      message: "WebGPU offers no adapter here: the browser does not trust the GPU's driver, or there is no GPU",
-      fix: "Update the driver, or see the browser's page about its GPU, such as chrome://gpu",
-    });
-  }
+  const adapter = await requestAdapter(rest, gpu);
   const { requiredFeatures: features, requiredLimits: limits } = deviceDescriptor(plan, adapter, profile);
   const descriptor = {
     label: plan.model,
@@ -53,6 +46,24 @@ export async function requestDevice(
 }
 
 /**
+ * @param gpu default: that of the page or worker.
+ * @throws HireError HIRE-RUN-001 when there is no WebGPU or no adapter, HIRE-RUN-022 in a page that is no secure context.
+ */
+export async function requestAdapter(
+  options: GPURequestAdapterOptions,
+  gpu: GPU | undefined = globalThis.navigator?.gpu,
+): Promise<GPUAdapter> {
+  if (!gpu) throw noWebGpu();
+  const adapter = await gpu.requestAdapter(options);
+  if (adapter) return adapter;
+  throw new HireError({
+    code: "HIRE-RUN-001",
+    message: "WebGPU offers no adapter here: the browser does not trust the GPU's driver, or there is no GPU",
+    fix: "Switch on hardware acceleration and update the driver; the browser's page about its GPU, such as chrome://gpu, says more",
+  });
+}
+
+/**
  * What the best profile of a plan that an adapter can run asks of its device; for a page that requests the device itself.
  * @throws HireError HIRE-RUN-006 when the adapter suits none.
  */
@@ -67,14 +78,7 @@ function larger(one: Readonly<Record<string, number>>, other: Readonly<Record<st
 }
 
 function noWebGpu(): HireError {
-  if (globalThis.isSecureContext === false) {
-    return new HireError({
-      code: "HIRE-RUN-022",
-      message:
-        "The page is no secure context, so the browser offers it neither WebGPU nor the hashes that check a pack",
-      fix: "Serve the page over https, or from localhost",
-    });
-  }
+  if (globalThis.isSecureContext === false) return noSecureContext();
   return new HireError({
     code: "HIRE-RUN-001",
     message: "There is no WebGPU here",

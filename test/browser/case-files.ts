@@ -20,7 +20,7 @@ import type { CaseFiles } from "./page.ts";
 import type { Site } from "./site.ts";
 
 /** What a layer returned, by the names of its results. */
-export type Returned = Readonly<Record<string, readonly number[]>>;
+type Returned = Readonly<Record<string, readonly number[]>>;
 
 export interface ServedCase {
   readonly files: CaseFiles & { readonly digest: string };
@@ -85,7 +85,7 @@ export async function serve(
   return { folder, digest };
 }
 
-export async function packOf(plan: Plan, weights: WeightSource): Promise<{ bytes: Uint8Array; digest: string }> {
+async function packOf(plan: Plan, weights: WeightSource): Promise<{ bytes: Uint8Array; digest: string }> {
   const directory = await mkdtemp(join(tmpdir(), "hirec-browser-"));
   const tensors = Object.values(plan.layers).flatMap((layer) =>
     layer.tensors.map((tensor) => ({ ...tensor, bytes: () => readWeights(weights, tensor) })),

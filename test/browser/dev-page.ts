@@ -1,15 +1,9 @@
-// The page of playground/dev.html, built and served below a path as any static host would, in a headless Chromium.
+// The page of playground/dev.html, in a headless Chromium.
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { CompiledModel } from "hirec/compiler";
-import type { Browser, Page } from "playwright-core";
-import { build, preview } from "vite";
+import type { Page } from "playwright-core";
+import { servePlayground } from "./built-playground.ts";
 import { launchChromium } from "./chromium.ts";
-
-const playground = fileURLToPath(new URL("../../playground/", import.meta.url));
 
 export interface DevSite {
   /** @param prepare what happens to the page before its scripts run. */
@@ -25,18 +19,7 @@ export interface DevPage {
 }
 
 export async function openDevSite(): Promise<DevSite> {
-  const outDir = await mkdtemp(join(tmpdir(), "hirec-dev-page-"));
-  const configFile = join(playground, "vite.config.ts");
-  await build({
-    configFile,
-    logLevel: "error",
-    build: { outDir, emptyOutDir: true, rollupOptions: { input: join(playground, "dev.html") } },
-  });
-  const server = await preview({
-    ...{ configFile: false, root: playground, base: "/some/path/", logLevel: "error" },
-    ...{ build: { outDir }, preview: { port: 0 } },
-  });
-  const browser: Browser = await launchChromium();
+  const [browser, site] = await Promise.all([launchChromium(), servePlayground("dev.html")]);
   return {
     open: async (prepare) => {
       const page = await (await browser.newContext()).newPage();
@@ -45,7 +28,7 @@ export async function openDevSite(): Promise<DevSite> {
       const errors: string[] = [];
       page.on("pageerror", (error) => errors.push(String(error)));
       await prepare?.(page);
-      await page.goto(`${server.resolvedUrls!.local[0]}dev.html`);
+      await page.goto(`${site.url}dev.html`);
       return {
         ...{ page, errors },
         giveCompiled: ({ plan, files }) =>
@@ -58,8 +41,7 @@ export async function openDevSite(): Promise<DevSite> {
     },
     close: async () => {
       await browser.close();
-      await server.close();
-      await rm(outDir, { recursive: true });
+      await site.close();
     },
   };
 }

@@ -10,6 +10,7 @@ import { exactHead, generate, type Head } from "../../examples/tiny-lm/generate.
 import { loadTokenizer, loadWeights } from "../../examples/tiny-lm/load.ts";
 import { openSafetensors } from "../../runtime/node/safetensors-file.ts";
 import { packWeights, weightTensors } from "../../runtime/pack/weight-tensors.ts";
+import { violationsOf } from "./axe.ts";
 import { whyNoChromium } from "./chromium.ts";
 import { type DevSite, openDevSite } from "./dev-page.ts";
 
@@ -120,6 +121,7 @@ describe.skipIf(reason !== undefined)(`tiny-lm, live${reason ? ` (${reason})` : 
     expect(await page.innerText("[data-figure=tokens]")).toBe("2, of which 1 differs");
     expect(await page.innerText("[data-figure=head]")).toBe("75.0 % last, 87.5 % on average");
     expect(await page.innerText("[data-figure=speed]")).toBe("HiRE 50.0, exact 25.0");
+    expect(await violationsOf(page)).toEqual([]);
 
     expect(await page.evaluate(() => document.activeElement!.textContent)).toBe("One token");
     expect(await page.innerText("#live [type=submit]")).toBe("Continue");

@@ -1,21 +1,19 @@
 // The playground as a visitor meets it: built, served below a path of a static host, clicked and typed at.
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { strFromU8, unzipSync } from "fflate";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { build } from "vite";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { compileText } from "../../compiler/compile-text.ts";
+import { violationsOf } from "./axe.ts";
+import { servePlayground } from "./built-playground.ts";
 import { launchChromium, whyNoChromium } from "./chromium.ts";
-import { type StaticSite, serveFolder } from "./static-site.ts";
+import type { StaticSite } from "./static-site.ts";
 
 const why = await whyNoChromium();
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const example = (name: string) => readFile(join(root, `examples/${name}/${name}.hire.ts`), "utf8");
 
 /** A layer small enough to be compiled at once. */
@@ -29,24 +27,14 @@ export default defineModel("small", {
 describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
   let browser: Browser;
   let site: StaticSite;
-  let folder: string;
-  let visit: Visit;
   const visits: Visit[] = [];
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "hirec-playground-"));
-    const built = build({
-      configFile: join(root, "playground/vite.config.ts"),
-      logLevel: "error",
-      build: { outDir: folder, reportCompressedSize: false },
-    });
-    [browser] = await Promise.all([launchChromium(), built]);
-    site = await serveFolder(folder, "/a host's/path/to it/");
+    [browser, site] = await Promise.all([launchChromium(), servePlayground("index.html")]);
   });
   afterAll(async () => {
     await browser?.close();
     await site?.close();
-    await rm(folder, { recursive: true, force: true });
   });
   afterEach(async () => {
     for (const each of visits.splice(0)) {
@@ -64,13 +52,15 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
     readonly foreign: string[];
   }
 
-  async function open(hash = "", options: BrowserContextOptions = {}): Promise<Page> {
-    const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+  /** @param prepare runs in the page before its scripts. */
+  async function open(hash = "", prepare = () => {}): Promise<Page> {
+    const context = await browser.newContext({ reducedMotion: "reduce" });
+    await context.addInitScript(prepare);
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
-    visit = { page, complaints: [], foreign: [] };
-    visits.push(visit);
-    const { complaints, foreign } = visit;
+    const complaints: string[] = [];
+    const foreign: string[] = [];
+    visits.push({ page, complaints, foreign });
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
     page.on("request", (request) => {
@@ -79,7 +69,7 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
     });
     await page.goto(`${site.url}${hash}`);
     // What is typed before the spec of the address is there would be replaced by it.
-    await page.locator("#editor .cm-line", { hasText: "import" }).waitFor();
+    await compiles(page);
     return page;
   }
 
@@ -87,6 +77,8 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
     expect.poll(() => page.locator("#status").textContent(), { timeout: 20_000, interval: 50 }).toMatch(what);
   const compiles = (page: Page) => says(page, /^\d+ files in \d+ ms$/);
   const write = async (page: Page, text: string) => {
+    // What the page says from now on is of this text.
+    await page.locator("#status").evaluate((status) => status.replaceChildren());
     await page.locator("#editor .cm-content").click();
     await page.keyboard.press("ControlOrMeta+a");
     await page.keyboard.insertText(text);
@@ -110,7 +102,6 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
 
   test("a mistake is marked with its code, place and fix, leads to its page, and goes away with the mistake", async () => {
     const page = await open();
-    await compiles(page);
     await write(page, SMALL.replace("k: 8", "k: 8000"));
     expect(await page.evaluate(() => scrollY)).toBe(0);
     await says(page, /^1 problem; what is shown is the last version that compiled$/);
@@ -180,7 +171,6 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
 
   test("each stage of the picture leads to its lines, in both targets", async () => {
     const page = await open("#gemma-2-2b");
-    await compiles(page);
     // Written for WebGPU in one kernel with nothing else, for CUDA among others.
     await page.getByRole("link", { name: "rescore lines" }).focus();
     await page.keyboard.press("Enter");
@@ -219,7 +209,6 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
     const hash = link.slice(link.indexOf("#"));
 
     const other = await open(hash);
-    await compiles(other);
     expect(await inEditor(other, "softmax({").textContent()).toContain('weight: "größe"');
     expect(other.url()).toBe(link);
 
@@ -252,29 +241,16 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
   });
 
   test("without WebGPU the page says what works and what does not", async () => {
-    const context = await browser.newContext();
-    await context.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
-    const page = await context.newPage();
-    await page.goto(site.url);
+    const page = await open("", () => Reflect.deleteProperty(Navigator.prototype, "gpu"));
     expect(await page.locator("#no-webgpu").isVisible()).toBe(true);
-    await compiles(page);
-    await context.close();
   });
 
   test("axe finds nothing and nothing hangs over, in both themes, on phones and desktops", async () => {
     const page = await open("#tiny-lm");
-    await compiles(page);
     await write(page, SMALL.replace("k: 8", "k: 8000"));
     await says(page, /problem/);
-    await page.evaluate(await readFile(axe, "utf8"));
-    const check = async (what: string) => {
-      const found = await page.evaluate(async () => {
-        const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
-        const { violations } = await axe.run();
-        return violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]);
-      });
-      expect(found, what).toEqual([]);
-    };
+    // What is mounted behind everything else.
+    for (const part of ["#run form", "#live form"]) await page.locator(part).waitFor();
     for (const viewport of [
       { width: 390, height: 844 },
       { width: 1400, height: 900 },
@@ -283,16 +259,11 @@ describe.skipIf(why)(`in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(viewport.width);
       for (const colorScheme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await check(`${viewport.width}, ${colorScheme}`);
+        expect(await violationsOf(page), `${viewport.width}, ${colorScheme}`).toEqual([]);
       }
     }
     await page.locator("#problems .code-link").click();
     await page.getByRole("dialog").locator("h1").waitFor();
-    await check("the page of a code");
+    expect(await violationsOf(page)).toEqual([]);
   });
 });
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly html: string }[];
-}

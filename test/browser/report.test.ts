@@ -1,28 +1,17 @@
 // A report in a real browser, on a phone and on a desk, light and dark.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { AxeResults } from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { calibrationReport } from "../../compiler/report/calibration.ts";
 import { calibrationInput } from "../unit/report-input.ts";
+import { violationsOf } from "./axe.ts";
 import { launchChromium, whyNoChromium } from "./chromium.ts";
 
 const why = await whyNoChromium();
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
-/** What axe finds, with the elements. */
-async function violationsOf(page: Page): Promise<string[]> {
-  await page.addScriptTag({ path: AXE });
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-  );
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-}
 
 describe.skipIf(why)(`a report in Chromium${why ? `, skipped: ${why}` : ""}`, () => {
   let browser: Browser;
@@ -53,8 +42,7 @@ describe.skipIf(why)(`a report in Chromium${why ? `, skipped: ${why}` : ""}`, ()
   const screens = [390, 1280].flatMap((width) => (["light", "dark"] as const).map((theme) => [width, theme] as const));
 
   test.each(screens)("at %i pixels, %s: fits, is drawn, asks for nothing, and is accessible", async (width, theme) => {
-    // The page's policy would forbid axe.
-    const context = await browser.newContext({ viewport: { width, height: 844 }, colorScheme: theme, bypassCSP: true });
+    const context = await browser.newContext({ viewport: { width, height: 844 }, colorScheme: theme });
     try {
       const page = await context.newPage();
       const complaints: string[] = [];

@@ -4,6 +4,7 @@ import { type Dense, defineModel, ffn, type Quantized, quantized, softmax, twoSt
 import { compile, compileModel } from "hirec/compiler";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { violationsOf } from "./axe.ts";
 import { whyNoChromium } from "./chromium.ts";
 import { type DevPage, type DevSite, openDevSite } from "./dev-page.ts";
 
@@ -66,6 +67,7 @@ describe.skipIf(reason !== undefined)(`run here${reason ? ` (${reason})` : ""}`,
     expect(await page.textContent("#run .warning")).toContain("Software adapter");
     expect((await cells(page, "weights read"))[1]).toBe("262 KB");
     expect((await cells(page, "time"))[0]).toMatch(/^[\d.]+\s(µs|ms) ±\s[\d.]+\s(µs|ms)$/);
+    expect(await violationsOf(page)).toEqual([]);
     expect(errors).toEqual([]);
   });
 

@@ -1,13 +1,12 @@
 // A static site under a strict content security policy, whose files are in memory and whose packs may fail.
 
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { answer, type Faults } from "../web/pack-server.ts";
+import { listen } from "../web/listen.ts";
+import { answer, type Faults, firstByte } from "../web/pack-server.ts";
 
 /** Scripts, workers and data of the site itself, and nothing that is made out of text. */
-export const POLICY = "default-src 'self'";
+const POLICY = "default-src 'self'";
 
 export interface Site {
   readonly url: string;
@@ -24,22 +23,9 @@ const TYPES: Readonly<Record<string, string>> = { html: "text/html", js: "text/j
 
 /** A page that runs what the tests ask it to, see page.ts. */
 export async function openSite(): Promise<Site> {
-  const site: Site = {
-    url: "",
-    files: new Map<string, string | Uint8Array>([
-      ["/", '<!doctype html><title>hirec</title><script type="module" src="/page.js"></script>'],
-      ["/page.js", await bundlePage()],
-    ]),
-    requests: [],
-    faults: {},
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-  const server = createServer((request, response) => {
-    const path = new URL(request.url!, "http://site").pathname;
-    const begin = Number(request.headers.range?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
+  const { origin, close } = await listen((request, response) => {
+    const path = new URL(request.url!, origin).pathname;
+    const begin = firstByte(request);
     site.requests.push(begin > 0 ? `${path} from ${begin}` : path);
     const found = site.files.get(path);
     response.setHeader("Content-Security-Policy", POLICY);
@@ -48,8 +34,17 @@ export async function openSite(): Promise<Site> {
     else if (path.endsWith(".pack")) answer({ file: found as Uint8Array, faults: site.faults }, begin, response);
     else response.end(found);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return Object.assign(site, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
+  const site: Site = {
+    url: `${origin}/`,
+    files: new Map<string, string | Uint8Array>([
+      ["/", '<!doctype html><title>hirec</title><script type="module" src="/page.js"></script>'],
+      ["/page.js", await bundlePage()],
+    ]),
+    requests: [],
+    faults: {},
+    close,
+  };
+  return site;
 }
 
 /** The page with the runtime in it, from its public entry. */

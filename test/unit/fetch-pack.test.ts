@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { compileModel } from "../../compiler/index.ts";
 import { defineModel, dense, softmax } from "../../dsl/index.ts";
 import { readPieces, readWeights } from "../../runtime/layer.ts";
@@ -61,6 +61,7 @@ beforeEach(async () => {
   kept = installCaches();
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   Object.assign(globalThis, { caches: undefined });
   await server.close();
 });
@@ -71,6 +72,11 @@ async function expectWhole({ weights }: FetchedPack, which = tensors): Promise<v
     const found = await readWeights(weights, tensor);
     expect(Buffer.compare(found, wanted[tensors.indexOf(tensor)]!)).toBe(0);
   }
+}
+/** @returns whether any request from now on is still open. */
+function watchRequests(): () => boolean {
+  const requests = vi.spyOn(globalThis, "fetch");
+  return () => requests.mock.calls.some(([, options]) => !options!.signal!.aborted);
 }
 const dataStart = () => file.byteLength - wanted.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
@@ -132,10 +138,12 @@ test("progress counts each chunk once, up to all of them", async () => {
   expect(seen.at(-1)).toEqual({ loaded: total, total, kept: 0 });
 });
 
-test("two layers may be read at the same time", async () => {
+test("two layers may be read at the same time, and take turns", async () => {
   const { weights } = await open();
   const found = await Promise.all(tensors.map((tensor) => readWeights(weights, tensor)));
   expect(found.map((bytes, i) => Buffer.compare(bytes, wanted[i]!))).toEqual(tensors.map(() => 0));
+  // The third chunk is of both.
+  expect(server.requests).toEqual([0, ...[2, 1, 3].map((chunk) => dataStart() + chunk * CHUNK_BYTES)]);
 });
 
 describe("what has been loaded once is kept", () => {
@@ -157,9 +165,12 @@ describe("what has been loaded once is kept", () => {
   });
 
   test("also when only some of the layers were loaded: the rest follows from there", async () => {
+    const anyOpen = watchRequests();
     const first = await open();
     await expectWhole(first, tensors.slice(0, 1));
+    expect(anyOpen()).toBe(true);
     first.close();
+    expect(anyOpen()).toBe(false);
     await expectWhole(await open({ digest }));
     expect(server.requests).toEqual([0, dataStart() + 3 * CHUNK_BYTES]);
   });
@@ -178,7 +189,10 @@ describe("what has been loaded once is kept", () => {
     const [entries] = kept.values();
     entries!.get("https://pack.invalid/1")![77]! ^= 1;
     entries!.get("https://pack.invalid/header")![30]! ^= 1;
+    const anyOpen = watchRequests();
     await expectWhole(await open({ digest }));
+    // All behind it is kept.
+    expect(anyOpen()).toBe(false);
     expect(server.requests).toEqual([0, 0, dataStart() + CHUNK_BYTES]);
     await expectWhole(await open({ digest }));
     expect(server.requests).toHaveLength(3);
@@ -269,4 +283,17 @@ test("bytes that were damaged on their way once are asked for again", async () =
   };
   await expectWhole(await open());
   expect(server.requests).toEqual([0, dataStart()]);
+});
+
+test("bytes that stay damaged are refused, and the request is ended", async () => {
+  server.faults = {
+    damage: (bytes) => {
+      bytes[dataStart() + 5]! ^= 1;
+      return bytes;
+    },
+  };
+  const anyOpen = watchRequests();
+  await expect(expectWhole(await open())).rejects.toThrow("HIRE-PACK-012");
+  expect(server.requests).toEqual([0, dataStart()]);
+  expect(anyOpen()).toBe(false);
 });

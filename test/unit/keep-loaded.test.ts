@@ -61,7 +61,8 @@ test("work during which the device is lost begins again, once", async () => {
     kept.use(async ({ number }) => {
       started.push(number);
       if (started.length > times) return "done";
-      devices.at(-1)!.lose();
+      // Losses are announced after the failures that they cause.
+      setTimeout(devices.at(-1)!.lose);
       throw new Error(`lost ${number}`);
     });
   expect(await failing(1)).toBe("done");
@@ -105,12 +106,28 @@ test("what cannot be loaded is tried again by the next who asks", async () => {
   expect(await kept.use(async ({ number }) => number)).toBe(0);
 });
 
-test("release frees the model, and the next use loads it again", async () => {
-  const { models, request, load } = setUp();
+test("release frees the model, and the next use loads it again, whatever becomes of the device before", async () => {
+  const { devices, models, request, load } = setUp();
   const kept = keepLoaded(request, load);
   await kept.release();
   await kept.use(async () => {});
   await kept.release();
   expect(models[0]!.destroyed).toBe(true);
   expect(await kept.use(async ({ number }) => number)).toBe(1);
+  devices[0]!.lose();
+  await devices[0]!.device.lost;
+  expect(await kept.use(async ({ number }) => number)).toBe(1);
+});
+
+test("release waits for what is being loaded, and is not refused where that fails", async () => {
+  const { models, request, load } = setUp();
+  const kept = keepLoaded(request, load);
+  const used = kept.use(async () => "used");
+  await kept.release();
+  expect(models[0]!.destroyed).toBe(true);
+  expect(await used).toBe("used");
+  const offline = keepLoaded(request, () => Promise.reject(new Error("offline")));
+  const refused = expect(offline.use(async () => {})).rejects.toThrow("offline");
+  await offline.release();
+  await refused;
 });

@@ -1,7 +1,7 @@
 // A server of one pack, which does what servers and connections do wrong.
 
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { listen } from "./listen.ts";
 
 /** Browsers drop what they have received and not yet handed on when a connection breaks. */
 const BEFORE_CUT_MS = 300;
@@ -28,23 +28,18 @@ export interface PackServer {
 }
 
 export async function servePack(file: Uint8Array): Promise<PackServer> {
-  const server = createServer((request, response) => {
-    const begin = Number(request.headers.range?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
+  const { origin, close } = await listen((request, response) => {
+    const begin = firstByte(request);
     served.requests.push(begin);
     answer(served, begin, response);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const served: PackServer = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/tiny.pack`,
-    requests: [],
-    faults: {},
-    file,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const served: PackServer = { url: `${origin}/tiny.pack`, requests: [], faults: {}, file, close };
   return served;
+}
+
+/** Where the part begins that is asked for; it has no end. */
+export function firstByte({ headers }: IncomingMessage): number {
+  return Number(headers.range?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
 }
 
 /** Answers a request for the file from byte `begin` on. */

@@ -1,7 +1,5 @@
 // What a page is told when its model cannot be fetched, or the browser does not offer what it needs.
 
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { compileModel } from "../../../compiler/index.ts";
 import { defineModel, dense, softmax } from "../../../dsl/index.ts";
@@ -15,6 +13,7 @@ import { fetchPack } from "../../../runtime/web/fetch-pack.ts";
 import { bindSpec } from "../../../runtime/webgpu/bind-spec.ts";
 import { loadModel } from "../../../runtime/webgpu/model.ts";
 import { requestDevice } from "../../../runtime/webgpu/request-device.ts";
+import { type Listening, listen } from "../../web/listen.ts";
 import { failureOf } from "./failure.ts";
 
 const head = softmax({ inputs: 4, rows: 4, weight: "w", estimator: dense(), k: 1 });
@@ -23,16 +22,15 @@ const { tensors } = plan.layers.head!;
 
 /** What the server has; a number is the status that it answers with. */
 const served = new Map<string, Uint8Array | string | number>();
-let server: Server;
+let server: Listening;
 let base: string;
 beforeAll(async () => {
-  server = createServer(({ url }, response) => {
+  server = await listen(({ url }, response) => {
     const found = served.get(url!) ?? 404;
     if (typeof found === "number") response.writeHead(found).end();
     else response.end(found);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  base = server.origin;
 });
 afterAll(() => server.close());
 

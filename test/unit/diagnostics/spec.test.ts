@@ -94,6 +94,15 @@ test("what a package throws is shown where the spec called it", async () => {
   ]);
 });
 
+test("what a spec throws is shown whatever its file is called", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hirec specs ü-"));
+  const path = join(folder, "a b#1%20.hire.ts");
+  await writeFile(path, '\nthrow new Error("odd");\n');
+  const { diagnostics } = await failureOf(() => compile(path));
+  await rm(folder, { recursive: true });
+  expect(diagnostics).toMatchObject([{ code: "HIRE-SPEC-004", span: { file: path, line: 2, column: 7 } }]);
+});
+
 test("a model that a program built is checked alike, without a place in any file", async () => {
   const head = softmax({ inputs: 64, rows: 4, weight: "head", estimator: dense(), k: 5 });
   const { diagnostics } = await failureOf(() => compileModel(defineModel("built", { head })));
