@@ -3,7 +3,7 @@
 import type { Quality } from "../../runtime/measure/quality.ts";
 import type { Setting, Target } from "../calibrate/result.ts";
 import { writtenValues } from "../calibrate/written.ts";
-import { formatBytes } from "../cli/format-bytes.ts";
+import { formatBytes } from "../format-bytes.ts";
 
 /** A number and its unit stay on one line. */
 export const bytes = (count: number) => formatBytes(Math.round(count)).replace(" ", "\u00a0");
