@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { check } from "../../compiler/check.ts";
 import type { CheckedLayer } from "../../compiler/model.ts";
 import { tile } from "../../compiler/tile.ts";
-import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
+import { createDecoder, exactFeedForwards } from "../../examples/tiny-lm/decoder.ts";
 import { heldOut } from "../../examples/tiny-lm/held-out.ts";
-import { loadDecoder, loadWeights } from "../../examples/tiny-lm/load.ts";
+import { loadWeights } from "../../examples/tiny-lm/load.ts";
 import tinyLm from "../../examples/tiny-lm/tiny-lm.hire.ts";
 import { shareBases } from "../../runtime/measure/copy.ts";
 import { exactLayer } from "../../runtime/measure/exact.ts";
@@ -64,16 +64,12 @@ interface Recorded {
 
 /** The inputs of every layer of the exact model. */
 async function recorded(positions: number, shift: number): Promise<Recorded> {
-  const { config, layers } = await loadWeights(TINY_LM);
-  const { hidden_size: inputs } = config;
-  const seen = layers.map(() => [] as number[]);
-  const decoder = await loadDecoder(TINY_LM, (layer, x) => {
+  const weights = await loadWeights(TINY_LM);
+  const exact = exactFeedForwards(weights);
+  const seen = weights.layers.map(() => [] as number[]);
+  const decoder = createDecoder(weights, (layer, x) => {
     for (const value of x) seen[layer]!.push(value);
-    const output = new Float32Array(x.length);
-    for (let at = 0; at < x.length; at += inputs) {
-      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + inputs)), at);
-    }
-    return output;
+    return exact(layer, x);
   });
   const { inputs: head, next } = await heldOut(TINY_LM, positions, decoder, shift);
   return {
