@@ -8,10 +8,10 @@ import { deviationsOf } from "../../runtime/measure/deviations.ts";
 import { evaluateTokens, type TokenEvaluation } from "../../runtime/measure/evaluation.ts";
 import { type ExactLayer, exactLayer, tokenOf } from "../../runtime/measure/exact.ts";
 import type { Product } from "../../runtime/measure/product.ts";
+import { keptBy } from "../scaling/placement.ts";
 import { bytesOf } from "./bytes.ts";
 import { choicesOf, type Part, type StudyLayer } from "./layer.ts";
 import { runSettings, selectionOf } from "./run.ts";
-import { keptBy } from "./selection.ts";
 import { type Grid, keyOf, type Setting, type Spread, settingsOf } from "./settings.ts";
 import { type Mean, meanOf } from "./statistics.ts";
 
