@@ -14,6 +14,9 @@ export function percent(share: number, digits = 2): string {
   return `${share < 1 && Number(rounded) === 100 ? (100 - 10 ** -digits).toFixed(digits) : rounded}\u00a0%`;
 }
 
+/** Of the measures of targets. */
+export const NAMES = { recall: "recall", agreement: "agreement", certified: "proven tokens" } as const;
+
 /** The share of a target, as it was given. */
 export function wantedShare({ value }: Pick<Target, "value">): string {
   return `${Number((100 * value).toFixed(6))}\u00a0%`;
