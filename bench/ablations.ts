@@ -8,7 +8,7 @@ import { cpus } from "node:os";
 import { requestProduct } from "../runtime/node/onnx-product.ts";
 import { MODELS, type ModelName, studyOf } from "./ablations/models.ts";
 import { plots } from "./ablations/plots.ts";
-import type { Results } from "./ablations/results.ts";
+import { type Results, readResults } from "./ablations/results.ts";
 import { withTables } from "./ablations/tables.ts";
 import { linesOf } from "./json.ts";
 
@@ -46,9 +46,7 @@ async function measure(model: ModelName): Promise<void> {
 }
 
 async function writePage(): Promise<void> {
-  const read = async (model: ModelName): Promise<Results> =>
-    JSON.parse(await readFile(path(`bench/results/ablations-${model}.json`), "utf8"));
-  const all = await Promise.all(MODELS.map(read));
+  const all = await Promise.all(MODELS.map(readResults));
   const document = path("docs/ablations.md");
   await writeFile(document, withTables(await readFile(document, "utf8"), all));
   for (const [name, svg] of Object.entries(await plots(all))) await writeFile(path(`docs/images/${name}`), svg);

@@ -18,6 +18,12 @@ export const [PAGE, TEXT, DIM, GRID, BLUE, ORANGE, GREEN, PURPLE] = Object.keys(
   ...[string, string, string, string, string, string, string, string],
 ];
 
+/** A legend of lines with their names, above the plot. */
+export const KEY = { orient: "top", title: null, symbolType: "stroke", symbolSize: 600 } as const;
+
+/** The name above each of several plots. */
+export const HEADER = { title: null, labelFontSize: 13, labelColor: TEXT, labelFontWeight: "bold" } as const;
+
 /** @param spec with a description, which is what screen readers say of the plot. */
 export async function render(spec: TopLevelSpec): Promise<string> {
   const text = {

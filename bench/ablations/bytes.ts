@@ -5,7 +5,7 @@ import type { CheckedEstimator, CheckedFfn, CheckedLayer } from "../../compiler/
 import { shardLayer } from "../../compiler/shard-layers.ts";
 import { tile } from "../../compiler/tile.ts";
 import { WEIGHT_BYTES } from "../../runtime/pack/weights.ts";
-import { keptBy } from "./selection.ts";
+import { keptBy } from "../scaling/placement.ts";
 import type { Setting, Spread } from "./settings.ts";
 
 const EXACT: CheckedEstimator = { kind: "dense" };

@@ -80,12 +80,8 @@ export async function inputsOutcome(
   product: Product,
 ): Promise<Outcome> {
   const { x, passed } = largestInputs(study, share);
-  const { plan, best, scores, neurons, choices } = await exactLayer(exact.plan, study.weights, x, product, () => false);
-  const result: LayerResult =
-    plan.kind === "ffn"
-      ? ffnOutcome(plan, neurons!, best)
-      : headOutcome(plan.k, (token) => tokenOf(scores, token, choices), best);
-  return { result, passed };
+  const pruned = await exactLayer(exact.plan, study.weights, x, product, () => false);
+  return { result: exactOutcome(pruned, pruned.best), passed };
 }
 
 /** The inputs that pass a threshold, with 0 for others, and their share. */

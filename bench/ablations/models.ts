@@ -17,7 +17,7 @@ export interface Study {
   readonly whole: readonly ModelResult[];
 }
 
-export type Log = (line: string) => void;
+type Log = (line: string) => void;
 
 /** Positions of tiny-lm that are fitted to and as many measured, those of the whole model, and tokens of each part of other layers. */
 const [POSITIONS, WHOLE, TOKENS] = [512, 1024, 64];

@@ -1,10 +1,9 @@
 // The results as plots.
 
 import type { TopLevelSpec } from "vega-lite";
-import { BLUE, DIM, GREEN, ORANGE, PURPLE, render, TEXT } from "../plot.ts";
-import { find, frontOf, isDistinct, type Method, type Sample, samplesOf } from "./reading.ts";
+import { BLUE, DIM, GREEN, HEADER, KEY, ORANGE, PURPLE, render } from "../plot.ts";
+import { frontOf, isDistinct, type Method, type Sample, samplesOf } from "./reading.ts";
 import type { Results } from "./results.ts";
-import { keyOf } from "./settings.ts";
 import { METHODS } from "./tables.ts";
 
 /** SVG by file name. */
@@ -102,15 +101,12 @@ function shardsPlot(heads: readonly Sample[]): TopLevelSpec {
     { name: "contiguous", color: ORANGE },
   ] as const;
   const values = samples.flatMap((sample) =>
-    sample.points.flatMap(({ setting }) => {
+    sample.points.flatMap(({ setting, recall, predicted }) => {
       if (setting.method !== "distributed" || setting.spread.shards !== SHOWN_SHARDS) return [];
       const { slack, layout } = setting.spread;
-      const point = find(sample, "distributed", ({ spread }) => keyOf(spread) === keyOf(setting.spread))!;
       const own = { layer: sample.name, slack };
-      const measured = { ...own, series: layout as string, recall: point.recall.mean };
-      return layout === "interleaved"
-        ? [measured, { ...own, series: "closed form", recall: point.predicted! }]
-        : [measured];
+      const measured = { ...own, series: layout as string, recall: recall.mean };
+      return layout === "interleaved" ? [measured, { ...own, series: "closed form", recall: predicted! }] : [measured];
     }),
   );
   return {
@@ -184,14 +180,11 @@ function bothPlot(samples: readonly Sample[]): TopLevelSpec {
   };
 }
 
-/** Lines with their names, above the plot. */
-const KEY = { orient: "top", title: null, symbolType: "stroke", symbolSize: 600 } as const;
-
 function facetBy(field: string, samples: readonly Sample[]) {
   return {
     field,
     type: "nominal",
     sort: samples.map(({ name }) => name),
-    header: { title: null, labelFontSize: 13, labelColor: TEXT, labelFontWeight: "bold" },
+    header: HEADER,
   } as const;
 }

@@ -50,7 +50,7 @@ export function find<M extends Method>(
 }
 
 /** How good a point is, larger is better: what is recalled of a head, and of a feed-forward how little its output is off. */
-export function goodness({ kind }: LayerStudy, { recall, error }: Point): number {
+function goodness({ kind }: LayerStudy, { recall, error }: Point): number {
   return kind === "ffn" ? 1 - error!.mean : recall.mean;
 }
 

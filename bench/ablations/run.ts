@@ -7,11 +7,12 @@ import { type ExactLayer, exactLayer, tokenOf } from "../../runtime/measure/exac
 import type { Product } from "../../runtime/measure/product.ts";
 import { estimatedScores } from "../../runtime/measure/scores.ts";
 import { tokenEstimates } from "../../runtime/measure/settings.ts";
+import { keptBy } from "../scaling/placement.ts";
 import { withCopy } from "./bytes.ts";
 import { codesOutcome, gatesOutcome, inputsOutcome, type Outcome, shortlistOutcome } from "./competitors.ts";
 import { choicesOf, type StudyLayer } from "./layer.ts";
 import { exactOutcome } from "./outcome.ts";
-import { choose, keptBy, type Selection } from "./selection.ts";
+import { choose, type Selection } from "./selection.ts";
 import { keyOf, type Setting } from "./settings.ts";
 
 /** Settings that choose by scores and compute exactly what they chose. */

@@ -13,13 +13,8 @@ export interface Selection {
   readonly keep: number;
 }
 
-/** What a shard of a layer keeps: its fair share, with slack. */
-export function keptBy({ shards, slack }: Spread, k: number): number {
-  return Math.ceil((slack * k) / shards);
-}
-
 /** The best `count` choices of each shard, best first. */
-export function rankShards(
+function rankShards(
   scores: Float32Array,
   { shards, layout }: Pick<Selection, "shards" | "layout">,
   count: number,

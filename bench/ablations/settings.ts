@@ -1,6 +1,7 @@
 // What is measured of a layer: each half of the method alone, both together, and what others do instead.
 
 import type { CheckedEstimator } from "../../compiler/model.ts";
+import type { ShardRows } from "../../runtime/shard-rows.ts";
 import { choicesOf, type StudyLayer } from "./layer.ts";
 
 export type Setting =
@@ -21,7 +22,7 @@ export type Setting =
 
 export interface Spread {
   readonly shards: number;
-  readonly layout: "interleaved" | "contiguous";
+  readonly layout: ShardRows["layout"];
   /** How many times its fair share of k a shard keeps. */
   readonly slack: number;
 }

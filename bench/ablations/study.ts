@@ -1,16 +1,17 @@
 // One layer: every setting against the exact layer, and how the losses of the two halves add up.
 
-import { lowerBound } from "../../compiler/calibrate/bound.ts";
+import { recallBound } from "../../compiler/calibrate/bound.ts";
 import type { CheckedEstimator, CheckedLayer } from "../../compiler/model.ts";
 import { expectedRecall } from "../../compiler/recall.ts";
 import { tile } from "../../compiler/tile.ts";
+import { deviationsOf } from "../../runtime/measure/deviations.ts";
 import { evaluateTokens, type TokenEvaluation } from "../../runtime/measure/evaluation.ts";
 import { type ExactLayer, exactLayer, tokenOf } from "../../runtime/measure/exact.ts";
 import type { Product } from "../../runtime/measure/product.ts";
+import { keptBy } from "../scaling/placement.ts";
 import { bytesOf } from "./bytes.ts";
 import { choicesOf, type Part, type StudyLayer } from "./layer.ts";
 import { runSettings, selectionOf } from "./run.ts";
-import { keptBy } from "./selection.ts";
 import { type Grid, keyOf, type Setting, type Spread, settingsOf } from "./settings.ts";
 import { type Mean, meanOf } from "./statistics.ts";
 
@@ -130,18 +131,18 @@ function pointOf(study: StudyLayer, setting: Setting, bytes: number, evaluated: 
       : undefined;
   return {
     ...{ part: part.name, setting, bytes },
-    recall: shareOf(of(recall), "recall", layer.k),
-    agreement: shareOf(of(agreement), "agreement", 1),
+    recall: shareOf(of(recall), layer.k),
+    agreement: shareOf(of(agreement), 1),
     ...(divergence && { divergence: meanOf(of(divergence.map((each, i) => each - unavoidable![i]!))) }),
     ...(error && { error: meanOf(of(error)) }),
     ...(predicted !== undefined && { predicted }),
   };
 }
 
-function shareOf(values: Float64Array, measure: "recall" | "agreement", k: number): Share {
+/** @param k what a token's share is of. */
+function shareOf(values: Float64Array, k: number): Share {
   const { mean, variance } = meanOf(values);
-  const quality = { tokens: values.length, recall: { mean }, recallVariance: variance, agreement: mean };
-  return { mean, least: lowerBound({ measure, value: 0 }, quality, k) };
+  return { mean, least: recallBound({ tokens: values.length, recall: { mean }, recallVariance: variance }, k) };
 }
 
 function addUp(compression: Float64Array, distributed: Float64Array, both: Float64Array, { from, to }: Part) {
@@ -156,8 +157,7 @@ function addUp(compression: Float64Array, distributed: Float64Array, both: Float
 function kthInDeviations({ scores, choices, best }: ExactLayer, { from, to }: Part): number {
   const each = Array.from({ length: to - from }, (_, i) => {
     const own = tokenOf(scores, from + i, choices);
-    const { mean, variance } = meanOf(own);
-    return (own[best[from + i]!.at(-1)!]! - mean) / Math.sqrt(variance);
+    return deviationsOf(own)(own[best[from + i]!.at(-1)!]!);
   });
   return meanOf(each).mean;
 }

@@ -44,7 +44,7 @@ export function withTables(document: string, all: readonly Results[]): string {
 
 /** The layers of long tables; the results have all. */
 function isShownHead({ name }: Sample): boolean {
-  return name === "tiny-lm head" || name === "tiny-lm" || name.startsWith("8b");
+  return name === "tiny-lm" || name.startsWith("8b");
 }
 
 function isShownFfn({ name }: Sample): boolean {
@@ -72,7 +72,7 @@ function layers(heads: readonly Sample[], ffns: readonly Sample[]): string {
       const { rows, inputs, kind, k, choices, denseBytes, parts } = layer;
       const { from, to, kthInDeviations } = parts.find((each) => each.name === part)!;
       return [
-        `${kind === "softmax" ? "head" : "feed-forward"} of ${name.replace(/ head/, "")}`,
+        `${kind === "softmax" ? "head" : "feed-forward"} of ${name}`,
         kind === "softmax" ? `${rows} × ${inputs}` : `${inputs} → ${rows} → ${inputs}`,
         kind === "softmax" ? `${k} of ${choices} rows` : `${k} of ${choices} groups`,
         megabytes(denseBytes),
@@ -110,7 +110,7 @@ function copiesOf(samples: readonly Sample[]): string[] {
   const names = samples.flatMap(({ layer, points }) =>
     points.flatMap(({ setting }) => (setting.method === "compression" ? [copyName(setting.estimator, layer)] : [])),
   );
-  return [...new Set(names)].sort((a, b) => Number(a.includes("rank")) - Number(b.includes("rank")) || 0);
+  return [...new Set(names)].sort((a, b) => Number(a.includes("rank")) - Number(b.includes("rank")));
 }
 
 /** Recall on columns that fall by other powers, for the same shape. */

@@ -5,9 +5,7 @@ import { fileURLToPath } from "node:url";
 import { check } from "../../compiler/check.ts";
 import type { CheckedLayer } from "../../compiler/model.ts";
 import { tile } from "../../compiler/tile.ts";
-import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
-import { heldOut } from "../../examples/tiny-lm/held-out.ts";
-import { loadDecoder, loadWeights } from "../../examples/tiny-lm/load.ts";
+import { recordInputs } from "../../examples/tiny-lm/record-activations.ts";
 import tinyLm from "../../examples/tiny-lm/tiny-lm.hire.ts";
 import { shareBases } from "../../runtime/measure/copy.ts";
 import { exactLayer } from "../../runtime/measure/exact.ts";
@@ -21,8 +19,8 @@ export const TINY_LM = fileURLToPath(new URL("../../examples/tiny-lm/", import.m
 
 /** @param positions of each, fitted and measured. */
 export async function tinyLmLayers(positions: number, product: Product): Promise<StudyLayer[]> {
-  const fitted = await recorded(positions, 1);
-  const measured = await recorded(positions, 0);
+  const fitted = await recordInputs(TINY_LM, positions, 1);
+  const measured = await recordInputs(TINY_LM, positions, 0);
   const model = check({ model: tinyLm, sites: [] });
   const file = await openSafetensors(join(TINY_LM, "model.safetensors"));
   try {
@@ -55,29 +53,4 @@ export async function tinyLmLayers(positions: number, product: Product): Promise
     if (layer.kind === "ffn") return [];
     return [{ by: "the text's tokens", choices: byFrequency(layer.rows, [fitted.next]) }];
   }
-}
-
-interface Recorded {
-  readonly inputs: Readonly<Record<string, Float32Array>>;
-  readonly next: Int32Array;
-}
-
-/** The inputs of every layer of the exact model. */
-async function recorded(positions: number, shift: number): Promise<Recorded> {
-  const { config, layers } = await loadWeights(TINY_LM);
-  const { hidden_size: inputs } = config;
-  const seen = layers.map(() => [] as number[]);
-  const decoder = await loadDecoder(TINY_LM, (layer, x) => {
-    for (const value of x) seen[layer]!.push(value);
-    const output = new Float32Array(x.length);
-    for (let at = 0; at < x.length; at += inputs) {
-      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + inputs)), at);
-    }
-    return output;
-  });
-  const { inputs: head, next } = await heldOut(TINY_LM, positions, decoder, shift);
-  return {
-    inputs: { head, ...Object.fromEntries(seen.map((x, layer) => [`mlp${layer}`, Float32Array.from(x)])) },
-    next,
-  };
 }

@@ -1,8 +1,7 @@
 // Where the best rows lie, played out: how many of them each shard holds, trial by trial.
 
+import { type ShardRows, shardOf } from "../../runtime/shard-rows.ts";
 import { permutation, type Random } from "../../test/cases/random.ts";
-
-export type Layout = "interleaved" | "contiguous";
 
 /** The best rows of one token. */
 export type Draw = () => readonly number[];
@@ -25,6 +24,11 @@ export function zipfRows(random: Random, rows: number, k: number): Draw {
   return () => distinct(k, () => firstAbove(sums, random() * sum));
 }
 
+/** What a shard keeps of the k best: its fair share, with slack. */
+export function keptBy({ shards, slack }: { readonly shards: number; readonly slack: number }, k: number): number {
+  return Math.ceil((slack * k) / shards);
+}
+
 /** What shards held of the best rows, over many tokens. */
 export interface Holdings {
   /** Share of tokens of which some shard holds `sent` or more of the k best, and so has to send again. */
@@ -33,15 +37,19 @@ export interface Holdings {
   recall(keep: number): number;
 }
 
-export function holdings(tokens: Iterable<readonly number[]>, rows: number, shards: number, layout: Layout): Holdings {
-  const each = Math.ceil(rows / shards);
-  const shardOf = layout === "interleaved" ? (row: number) => row % shards : (row: number) => Math.floor(row / each);
+export function holdings(
+  tokens: Iterable<readonly number[]>,
+  rows: number,
+  count: number,
+  layout: ShardRows["layout"],
+): Holdings {
+  const each = Math.ceil(rows / count);
   const held: Uint32Array[] = [];
   let k = 0;
   for (const best of tokens) {
     k = best.length;
-    const counts = new Uint32Array(shards);
-    for (const row of best) counts[shardOf(row)]! += 1;
+    const counts = new Uint32Array(count);
+    for (const row of best) counts[shardOf(row, rows, { count, layout })]! += 1;
     held.push(counts);
   }
   const most = held.map((counts) => counts.reduce((a, b) => Math.max(a, b)));

@@ -1,7 +1,7 @@
 // The results of the study as plots.
 
 import type { TopLevelSpec } from "vega-lite";
-import { BLUE, DIM, GREEN, ORANGE, PURPLE, render, TEXT } from "../plot.ts";
+import { BLUE, DIM, GREEN, HEADER, KEY, ORANGE, PURPLE, render } from "../plot.ts";
 import { NETWORKS } from "./networks.ts";
 import { KS, MAIN, type Results } from "./study.ts";
 
@@ -73,7 +73,7 @@ function timesPlot({ heads }: Results): TopLevelSpec {
       field: "network",
       type: "nominal",
       sort: NETWORKS.map(({ name }) => name),
-      header: { title: null, labelFontSize: 13, labelColor: TEXT, labelFontWeight: "bold" },
+      header: HEADER,
     },
     spec: {
       ...{ width: 330, height: 190 },
@@ -120,9 +120,6 @@ function placementsPlot({ curve }: Results): TopLevelSpec {
     ],
   };
 }
-
-/** Lines with their names, above the plot. */
-const KEY = { orient: "top", title: null, symbolType: "stroke", symbolSize: 600 } as const;
 
 interface Series {
   readonly name: string;

@@ -16,7 +16,7 @@ import {
   totalBytes,
 } from "./exchange.ts";
 import { flatTime, NETWORKS, type Network, treeTime } from "./networks.ts";
-import { type Holdings, holdings, uniformRows, zipfRows } from "./placement.ts";
+import { type Holdings, holdings, keptBy, uniformRows, zipfRows } from "./placement.ts";
 import { type Chosen, chosenByTinyLm } from "./tiny-lm.ts";
 
 export interface Settings {
@@ -217,7 +217,7 @@ function placements({ trials }: Settings, counts: readonly number[]): Pick<Resul
     placements: counts.map((shards) => {
       const spread = { rows, count: shards };
       const sent = smallestSent(spread, k, VISIBLE_RESEND);
-      const keep = Math.ceil((SLACK * k) / shards);
+      const keep = keptBy({ shards, slack: SLACK }, k);
       const held = of(shards);
       return {
         ...{ shards, sent, keep },
@@ -235,7 +235,7 @@ function placements({ trials }: Settings, counts: readonly number[]): Pick<Resul
 function measured({ layer, rows, k, tokens }: Chosen, shards: number): Measured {
   const spread = { rows, count: shards };
   const sent = smallestSent(spread, k, VISIBLE_RESEND);
-  const keep = Math.ceil((SLACK * k) / shards);
+  const keep = keptBy({ shards, slack: SLACK }, k);
   const interleaved = holdings(tokens, rows, shards, "interleaved");
   const contiguous = holdings(tokens, rows, shards, "contiguous");
   const both = (predicted: number, value: (held: Holdings) => number) => ({
@@ -260,7 +260,7 @@ function ffnResult({ rows, k, outputs }: (typeof FFNS)[number], shards: number, 
     scores: totalBytes(ring(shards, logitBytes({ rows, k }, shards, 4))),
     messages: reduce.length,
     recall: SLACKS.map((slack) => {
-      const keep = Math.ceil((slack * k) / shards);
+      const keep = keptBy({ shards, slack }, k);
       return { slack, predicted: expectedRecall(spread, k, keep), simulated: held.recall(keep) };
     }),
     slack: (smallestKeep(spread, k, 0.99) * shards) / k,

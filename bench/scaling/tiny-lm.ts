@@ -1,10 +1,10 @@
 // Where the best rows really lie: tiny-lm on held-out text, with every weight exact.
 
 import { fileURLToPath } from "node:url";
+import { createDecoder, exactFeedForwards } from "../../examples/tiny-lm/decoder.ts";
 import { type ExactChoice, exactGroups, exactRows } from "../../examples/tiny-lm/exact.ts";
-import { feedForward } from "../../examples/tiny-lm/feed-forward.ts";
 import { heldOut } from "../../examples/tiny-lm/held-out.ts";
-import { loadDecoder, loadWeights } from "../../examples/tiny-lm/load.ts";
+import { loadWeights } from "../../examples/tiny-lm/load.ts";
 
 /** What each token chooses in a layer: rows of the head, or groups of a feed-forward. */
 export interface Chosen {
@@ -25,13 +25,10 @@ export async function chosenByTinyLm(positions: number): Promise<Chosen[]> {
       choice(x.subarray(token * inputs, (token + 1) * inputs), k),
     );
   const groups = layers.map(() => [] as number[][]);
-  const decoder = await loadDecoder(folder, (layer, x) => {
+  const exact = exactFeedForwards(weights);
+  const decoder = createDecoder(weights, (layer, x) => {
     groups[layer]!.push(...choose(exactGroups(config, layers[layer]!), x, k));
-    const output = new Float32Array(x.length);
-    for (let at = 0; at < x.length; at += inputs) {
-      output.set(feedForward(config, layers[layer]!, x.subarray(at, at + inputs)), at);
-    }
-    return output;
+    return exact(layer, x);
   });
   const { inputs: x } = await heldOut(folder, positions, decoder);
   return [

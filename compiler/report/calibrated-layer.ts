@@ -4,14 +4,25 @@ import type { Plan } from "../../runtime/plan.ts";
 import { measured } from "../calibrate/bound.ts";
 import { keyOf } from "../calibrate/grid.ts";
 import type { LayerCalibration, SettingResult, Target } from "../calibrate/result.ts";
-import { frontPlot, NAMES } from "./figures/front.ts";
+import { frontPlot } from "./figures/front.ts";
 import { firstStagePlot, heldOutPlot } from "./figures/predicted.ts";
-import { hasSpread, scoresPlot } from "./figures/scores.ts";
+import type { ScoresInput } from "./figures/scores.ts";
 import { slackPlot } from "./figures/slack.ts";
 import type { Figure, Section, Table } from "./page.ts";
 import { pipelineFigures, shapeOf } from "./pipeline.ts";
 import { draw, type Plot } from "./plot.ts";
-import { bytes, capitalized, percent, plural, settingCells, settingName, sideEffect, wantedShare } from "./words.ts";
+import { scoresFigures } from "./scores.ts";
+import {
+  bytes,
+  capitalized,
+  NAMES,
+  percent,
+  plural,
+  settingCells,
+  settingName,
+  sideEffect,
+  wantedShare,
+} from "./words.ts";
 
 /** @param id of the section, unique on the page. */
 export async function calibratedLayer(
@@ -26,8 +37,7 @@ export async function calibratedLayer(
     figures.push({ ...rest, svg: await draw(plot, `${id}-${name}`) });
   const front = settings.length > 0 ? [await frontFigure(layer, target, id)] : [];
   if (settings.length > 0) {
-    const spread = scoresFigure(layer);
-    if (spread) await add("scores", spread.plot, spread.figure);
+    for (const scores of shownScores(layer)) figures.push(...(await scoresFigures(scores, id)));
     await add("held-out", heldOutPlot(layer, target), {
       title: "On other tokens",
       caption: `${capitalized(NAMES[target.measure])} of the front on the tokens that chose it, and on those held out. What lies below the diagonal promised more than it keeps.`,
@@ -98,30 +108,20 @@ function hasLowRank({ settings }: LayerCalibration): boolean {
   return settings.some(({ estimator }) => estimator.kind === "lowRank");
 }
 
-function scoresFigure(layer: LayerCalibration): { plot: Plot; figure: Omit<Figure, "svg"> } | undefined {
+/** Of the proposal, or of the best that can be reached. */
+function shownScores(layer: LayerCalibration): ScoresInput[] {
   const { scores, tokens, k, kind, settings, proposal, best } = layer;
   const shown = settings[proposal ?? best ?? -1];
   const own = shown && scores.estimates.find(({ estimator }) => keyOf(estimator) === keyOf(shown.estimator));
-  if (!shown || !own || !hasSpread(scores.exact)) return undefined;
-  const isBound = shown.heldOut.slack !== undefined;
-  const what = isBound ? "upper bounds" : "estimates";
-  return {
-    plot: scoresPlot({
-      ...{ layer: layer.layer, exact: scores.exact, estimates: own.counts, tokens: tokens.calibration, k, isBound },
+  if (!shown || !own) return [];
+  return [
+    {
+      ...{ layer: layer.layer, exact: scores.exact, estimates: own.counts, tokens: tokens.calibration, k },
       ...{ candidates: shown.candidates, kth: scores.kth.mean, cut: shown.calibration.cut },
       choices: kind === "ffn" ? "groups" : "rows",
-    }),
-    figure: {
-      title: "Scores, and where they are cut",
-      caption: `What lies right of k′ by its ${what} is scored exactly; what lies right of k by its exact score should be among it. The room between the two cuts is what errors of ${what} may take.`,
-      legend: [
-        { key: "exact", text: "exact" },
-        { key: "estimates", text: what },
-        { key: "kth", text: "the k-th, exact" },
-        { key: "cut", text: `the last candidate` },
-      ],
+      isBound: shown.heldOut.slack !== undefined,
     },
-  };
+  ];
 }
 
 function why(layer: LayerCalibration, target: Target): string[] {

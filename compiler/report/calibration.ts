@@ -5,10 +5,9 @@ import { measured } from "../calibrate/bound.ts";
 import type { Calibration, LayerCalibration, Target } from "../calibrate/result.ts";
 import { calibratedLayer } from "./calibrated-layer.ts";
 import { bytesPlot } from "./figures/bytes.ts";
-import { NAMES } from "./figures/front.ts";
 import { type Figure, type Run, renderPage, type Section, type Table } from "./page.ts";
 import { draw } from "./plot.ts";
-import { bytes, count, listed, percent, plural, settingCells, sideEffect, wantedShare } from "./words.ts";
+import { bytes, count, listed, NAMES, percent, plural, settingCells, sideEffect, wantedShare } from "./words.ts";
 
 export interface CalibrationReport {
   readonly result: Calibration;

@@ -1,5 +1,6 @@
 // What a launch of a dense layer moves.
 
+import { WEIGHT_BYTES } from "../../runtime/pack/weights.ts";
 import type { LayerPlan } from "../../runtime/plan.ts";
 import type { FlowStep } from "../cli/explain/flow.ts";
 
@@ -24,7 +25,7 @@ export function denseFlow(layer: LayerPlan): readonly FlowStep[] {
       { ...step, name: "top-k", stages: ["select"], writes: results },
     ];
   }
-  const first = rows * inputs * (dtype === "f32" ? 4 : 2) * (layer.gated ? 2 : 1);
+  const first = rows * inputs * WEIGHT_BYTES[dtype] * (layer.gated ? 2 : 1);
   const name = layer.gated ? "gate and up" : "up";
   const stages = ["every neuron"];
   const hidden = { what: "hidden", bytes: batch * rows * 4 };

@@ -4,11 +4,11 @@ import type { Diagnostic } from "../../runtime/errors.ts";
 import type { EvaluationSummary, LayerEvaluation } from "../../runtime/node/evaluate-file.ts";
 import type { Plan } from "../../runtime/plan.ts";
 import { readsOf } from "../reads.ts";
-import { hasSpread, scoresPlot } from "./figures/scores.ts";
 import { tokensPlot } from "./figures/tokens.ts";
 import { type Figure, type Run, renderPage, type Section, type Table } from "./page.ts";
 import { pipelineFigures, shapeOf } from "./pipeline.ts";
 import { draw } from "./plot.ts";
+import { scoresFigures } from "./scores.ts";
 import { bytes, listed, percent, plural, small, wantedShare } from "./words.ts";
 
 export interface EvaluationReport {
@@ -113,27 +113,12 @@ async function evaluatedLayer(evaluated: LayerEvaluation, plan: Plan, id: string
   const paragraphs = [shapeOf(own)];
   if (estimates) {
     const { scores, tokens, correlation, survivingK, predictedK } = estimates;
-    const isBound = own.certificate?.slack !== undefined;
-    const what = isBound ? "upper bounds" : "estimates";
     paragraphs.push(
       `On ${plural(tokens, "token")}, what rows are ordered by correlates with exact scores by ${correlation.toFixed(4)}. The first stage keeps ${percent(survivingK)} of the k best, where ${percent(predictedK)} are predicted.`,
     );
-    if (hasSpread(scores.exact)) {
-      const { exact, kth, cut } = scores;
-      const choices = own.group ? "groups" : "rows";
-      const input = { layer, exact, estimates: scores.estimates, tokens, k, candidates, kth, cut, choices, isBound };
-      figures.push({
-        title: "Scores, and where they are cut",
-        svg: await draw(scoresPlot(input), `${id}-scores`),
-        caption: `What lies right of k′ by its ${what} is scored exactly; what lies right of k by its exact score should be among it.`,
-        legend: [
-          { key: "exact", text: "exact" },
-          { key: "estimates", text: what },
-          { key: "kth", text: "the k-th, exact" },
-          { key: "cut", text: "the last candidate" },
-        ],
-      });
-    }
+    const isBound = own.certificate?.slack !== undefined;
+    const choices = own.group ? "groups" : "rows";
+    figures.push(...(await scoresFigures({ layer, ...scores, tokens, k, candidates, choices, isBound }, id)));
   }
   return { id, title: `Layer ${layer}`, paragraphs, figures: [figures, pipelineFigures(plan, layer, id)] };
 }

@@ -3,7 +3,7 @@
 import type { Quality } from "../../runtime/measure/quality.ts";
 import type { Setting, Target } from "../calibrate/result.ts";
 import { writtenValues } from "../calibrate/written.ts";
-import { formatBytes } from "../cli/format-bytes.ts";
+import { formatBytes } from "../format-bytes.ts";
 
 /** A number and its unit stay on one line. */
 export const bytes = (count: number) => formatBytes(Math.round(count)).replace(" ", "\u00a0");
@@ -13,6 +13,9 @@ export function percent(share: number, digits = 2): string {
   const rounded = (100 * share).toFixed(digits);
   return `${share < 1 && Number(rounded) === 100 ? (100 - 10 ** -digits).toFixed(digits) : rounded}\u00a0%`;
 }
+
+/** Of the measures of targets. */
+export const NAMES = { recall: "recall", agreement: "agreement", certified: "proven tokens" } as const;
 
 /** The share of a target, as it was given. */
 export function wantedShare({ value }: Pick<Target, "value">): string {

@@ -16,23 +16,34 @@ export async function recordActivations(
   file: string,
   shift = 0,
 ): Promise<readonly number[]> {
-  const weights = await loadWeights(folder);
-  const seen = weights.layers.map(() => [] as Float32Array[]);
-  const exact = exactFeedForwards(weights);
-  const decoder = createDecoder(weights, (layer, x) => {
-    seen[layer]!.push(x);
-    return exact(layer, x);
-  });
-  const { inputs: head } = await heldOut(folder, positions, decoder, shift);
-  const shape = [positions, decoder.embedding.inputs];
-  const tensor = (name: string, parts: readonly Float32Array[]) => ({
-    name: `${name}.input`,
-    dtype: "F32" as const,
-    shape,
-    bytes: () =>
-      Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))),
-  });
-  const tensors = [tensor("head", [head]), ...seen.map((parts, layer) => tensor(`mlp${layer}`, parts))];
+  const { inputs, width } = await recordInputs(folder, positions, shift);
+  const shape = [positions, width];
+  const tensors = Object.entries(inputs).map(([name, { buffer, byteOffset, byteLength }]) => ({
+    ...{ name: `${name}.input`, dtype: "F32" as const, shape },
+    bytes: () => new Uint8Array(buffer, byteOffset, byteLength),
+  }));
   await writeSafetensors(file, tensors, {}, "HIRE-RUN-009");
   return shape;
+}
+
+export interface RecordedInputs {
+  /** f32 `[positions, width]` of `head` and of `mlp0` to `mlp2`. */
+  readonly inputs: Readonly<Record<string, Float32Array>>;
+  readonly width: number;
+  /** The token that follows in the text, i32 `[positions]`. */
+  readonly next: Int32Array;
+}
+
+/** What the layers of the exact model are given. @param shift of `heldOut`. */
+export async function recordInputs(folder: string, positions: number, shift: number): Promise<RecordedInputs> {
+  const weights = await loadWeights(folder);
+  const exact = exactFeedForwards(weights);
+  const seen: number[][] = weights.layers.map(() => []);
+  const decoder = createDecoder(weights, (layer, x) => {
+    for (const value of x) seen[layer]!.push(value);
+    return exact(layer, x);
+  });
+  const { inputs: head, next } = await heldOut(folder, positions, decoder, shift);
+  const others = seen.map((values, layer) => [`mlp${layer}`, Float32Array.from(values)] as const);
+  return { inputs: { head, ...Object.fromEntries(others) }, width: decoder.embedding.inputs, next };
 }

@@ -1,6 +1,6 @@
 // The figures below the texts: recall, bytes and speed.
 
-import { formatBytes } from "../../compiler/cli/format-bytes.ts";
+import { formatBytes } from "../../compiler/format-bytes.ts";
 import { element } from "../element.ts";
 import type { Loaded, Step } from "./tasks.ts";
 

@@ -1,7 +1,7 @@
 // The picture of a pipeline: kernels from top to bottom, their stages as links, bytes on the arrows.
 
 import type { FlowBytes, FlowKernel } from "../../compiler/cli/explain/flow.ts";
-import { formatBytes } from "../../compiler/cli/format-bytes.ts";
+import { formatBytes } from "../../compiler/format-bytes.ts";
 
 /** In the picture's own units, which are about pixels. */
 const WIDTH = 404;

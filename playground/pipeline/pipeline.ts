@@ -3,7 +3,7 @@
 import { flowOf } from "../../compiler/cli/explain/flow.ts";
 import type { LayerExplanation } from "../../compiler/cli/explain/model.ts";
 import { percent } from "../../compiler/cli/explain/model-text.ts";
-import { formatBytes } from "../../compiler/cli/format-bytes.ts";
+import { formatBytes } from "../../compiler/format-bytes.ts";
 import type { Compiled } from "../compile/protocol.ts";
 import { element } from "../element.ts";
 import { byId } from "../page/by-id.ts";

@@ -1,6 +1,6 @@
 // What a run found, as a table with a sentence on what it means.
 
-import { formatBytes } from "../../compiler/cli/format-bytes.ts";
+import { formatBytes } from "../../compiler/format-bytes.ts";
 import { ROUNDS } from "../../compiler/tune/race.ts";
 import { formatTime } from "../../compiler/tune/timing.ts";
 import { element } from "../element.ts";

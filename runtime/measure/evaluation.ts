@@ -88,11 +88,8 @@ function evaluateFfn(exact: ExactLayer, plan: FfnPlan, result: FfnResult, downBi
   // Over shards more than k groups may be added up.
   const width = result.groups.length / tokens;
   const common = Array.from({ length: group.common }, (_, index) => index);
-  const [recall, agreement, error] = [0, 0, 0].map(() => new Float64Array(tokens)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
+  const perToken = () => new Float64Array(tokens);
+  const [recall, agreement, error] = [perToken(), perToken(), perToken()];
   for (let token = 0; token < tokens; token++) {
     const found = result.groups.subarray(token * width, (token + 1) * width);
     recall[token] = shareOf(best[token]!, found);

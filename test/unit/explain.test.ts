@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { check } from "../../compiler/check.ts";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { formatModel } from "../../compiler/cli/explain/model-text.ts";
-import { formatBytes } from "../../compiler/cli/format-bytes.ts";
 import { emit } from "../../compiler/emit.ts";
+import { formatBytes } from "../../compiler/format-bytes.ts";
 import { PROFILES } from "../../compiler/profiles.ts";
 import {
   defineModel,

@@ -1,10 +1,14 @@
 // What calibration measures, against the reference, which reads packed tensors in float64.
 
 import { describe, expect, test } from "vitest";
+import { check } from "../../compiler/check.ts";
 import { PROFILES } from "../../compiler/profiles.ts";
+import { tile } from "../../compiler/tile.ts";
+import { defineModel, quantized, softmax, twoStage } from "../../dsl/index.ts";
 import type { WeightSource } from "../../runtime/layer.ts";
 import { copyOf, shareBases } from "../../runtime/measure/copy.ts";
 import { deviationsOf } from "../../runtime/measure/deviations.ts";
+import { estimateQuality } from "../../runtime/measure/estimate-quality.ts";
 import { type ExactLayer, exactLayer, type LayerWeights, tokenOf } from "../../runtime/measure/exact.ts";
 import { type Product, plainProduct } from "../../runtime/measure/product.ts";
 import { qualityOf, type TokenMeasures } from "../../runtime/measure/quality.ts";
@@ -15,7 +19,7 @@ import { countsOf, exactHistogram } from "../../runtime/measure/spread.ts";
 import { requestProduct } from "../../runtime/node/onnx-product.ts";
 import { packFfn } from "../../runtime/pack/pack-ffn.ts";
 import { type PackedTensor, packLayer } from "../../runtime/pack/pack-layer.ts";
-import type { LayerPlan } from "../../runtime/plan.ts";
+import type { LayerPlan, SoftmaxPlan } from "../../runtime/plan.ts";
 import { createReferenceFfn } from "../../runtime/reference/ffn.ts";
 import { sortRows } from "../../runtime/reference/order.ts";
 import { createReferenceSoftmax } from "../../runtime/reference/softmax.ts";
@@ -68,6 +72,35 @@ describe("an output head is measured as the reference computes it", () => {
       if (certified[token] === 1) expect(measures.slack[token]).not.toBeLessThan(0);
     }
   });
+});
+
+test("the packed copy of a head is judged by the reference as calibration judges it", async () => {
+  const [rows, inputs, k, dtype] = [512, 32, 32, "f32"] as const;
+  const estimator = quantized({ bits: 4, group: 32 });
+  // A first stage that loses some.
+  const head = softmax({ rows, inputs, dtype, weight: "w", estimator, k, select: twoStage({ recall: 0.7 }) });
+  const layer = tile(check({ model: defineModel("small", { head }), sites: [] }).layers[0]!) as SoftmaxPlan;
+  const random = mulberry32(3);
+  const [w, x] = [rows, 24].map((count) => Float32Array.from({ length: count * inputs }, () => normal(random)));
+  const scored = { rows, inputs, dtype, bytes: new Uint8Array(w!.buffer) };
+  const source = sourceOf(packLayer(layer, scored, undefined, x!));
+  const exact = await exactLayer(layer, { scored }, x!, plainProduct, () => false);
+  const found = (await estimateQuality(LAYER, layer, source, exact, x!))!;
+  const { tokens } = exact;
+  const quality = qualityOf(await measure(layer, { scored }, x!), 0, tokens);
+  expect(found).toMatchObject({ tokens, predictedK: layer.selection.recallOfK });
+  expect(found.survivingK).toBeCloseTo(quality.survivingK, 10);
+  expect(found.survivingK).toBeLessThan(1);
+  expect(found.correlation).toBeCloseTo(quality.correlation, 4);
+  expect(found.scores.cut).toBeCloseTo(quality.cut, 3);
+  const kth = exact.best.map((best, token) => {
+    const own = tokenOf(exact.scores, token, rows);
+    return deviationsOf(own)(own[best.at(-1)!]!);
+  });
+  expect(found.scores.kth).toBeCloseTo(kth.reduce((sum, each) => sum + each, 0) / tokens, 6);
+  for (const counts of [found.scores.exact.counts, found.scores.estimates]) {
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(tokens * rows);
+  }
 });
 
 describe("a feed-forward is measured as the reference computes it", () => {

@@ -6,7 +6,9 @@ import { flowOf } from "../../compiler/cli/explain/flow.ts";
 import { explainModel } from "../../compiler/cli/explain/model.ts";
 import { readsOf } from "../../compiler/reads.ts";
 import { calibrationReport } from "../../compiler/report/calibration.ts";
+import { escaped } from "../../compiler/report/escape.ts";
 import { evaluationReport } from "../../compiler/report/evaluation.ts";
+import { settingName } from "../../compiler/report/words.ts";
 import type { EvaluationSummary } from "../../runtime/node/evaluate-file.ts";
 import { asPlan } from "../../runtime/plan.ts";
 import { calibrationInput } from "./report-input.ts";
@@ -33,6 +35,28 @@ describe("the report of a calibration", () => {
     // Every setting of the front is named where it is drawn.
     const tips = html.match(/<title>[^<]*surely[^<]*<\/title>/g)!;
     expect(tips.length).toBeGreaterThanOrEqual(settings.filter(({ front }) => front).length);
+  });
+
+  test("leads with the share of the dense bytes that its proposal saves", () => {
+    const [{ settings, proposal, denseBytes }] = input.result.layers as [(typeof input.result.layers)[number]];
+    const saved = Math.round(100 * (1 - settings[proposal!]!.reads.total / denseBytes));
+    expect(saved).not.toBe(50);
+    expect(report).toContain(`<code>head</code> ${saved} %.`);
+  });
+
+  test("names the cheaper setting that would do for a layer alone, or comes next", async () => {
+    const [layer] = input.result.layers as [(typeof input.result.layers)[number]];
+    const { proposal, settings } = layer;
+    const later = settings.findIndex(({ bound }, i) => i > proposal! && bound >= input.result.target.value);
+    const html = await calibrationReport({
+      ...input,
+      result: { ...input.result, layers: [{ ...layer, proposal: later }] },
+    });
+    const name = escaped(settingName(settings[proposal!]!));
+    expect(html).toContain(`For this layer alone, <code>${name}</code> would do: it has`);
+    expect(report).not.toContain("For this layer alone");
+    const next = settings.slice(0, proposal!).findLast(({ front }) => front)!;
+    expect(report).toContain(`The next cheaper of the front, <code>${escaped(settingName(next))}</code>, has`);
   });
 
   test("is the same for the same input, but for the run", async () => {

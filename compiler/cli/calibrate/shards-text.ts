@@ -1,7 +1,7 @@
 // What calibration found of a layer's shards, as people read it.
 
 import type { LayerCalibration, ShardCalibration, SlackResult } from "../../calibrate/result.ts";
-import { formatBytes } from "../format-bytes.ts";
+import { formatBytes } from "../../format-bytes.ts";
 import { columns } from "./columns.ts";
 
 /** Rows are shown from so much below the target on, and from such odds of a second exchange down. */

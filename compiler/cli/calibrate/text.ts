@@ -4,7 +4,7 @@ import { measured } from "../../calibrate/bound.ts";
 import { ALWAYS } from "../../calibrate/firing.ts";
 import type { Calibration, LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { writtenValues } from "../../calibrate/written.ts";
-import { formatBytes } from "../format-bytes.ts";
+import { formatBytes } from "../../format-bytes.ts";
 import { columns } from "./columns.ts";
 import { formatShards } from "./shards-text.ts";
 

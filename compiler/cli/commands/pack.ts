@@ -2,7 +2,7 @@
 
 import type { CommandModule } from "yargs";
 import { packAll } from "../../../runtime/node/shard-packs.ts";
-import { formatBytes } from "../format-bytes.ts";
+import { formatBytes } from "../../format-bytes.ts";
 import { openModule } from "../module.ts";
 import { showProgress } from "../progress.ts";
 import { type GlobalArguments, runCommand } from "../run-command.ts";

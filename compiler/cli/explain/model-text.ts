@@ -1,9 +1,9 @@
 // An explanation as people read it, in 80 columns.
 
 import type { LaunchPlan, ResourcesPlan } from "../../../runtime/plan.ts";
+import { formatBytes } from "../../format-bytes.ts";
 import type { Reads } from "../../reads.ts";
 import { wordsOf } from "../../tuning/words.ts";
-import { formatBytes } from "../format-bytes.ts";
 import type { LayerExplanation, ModelExplanation, ProgramExplanation } from "./model.ts";
 
 export function formatModel({ model, spec, layers }: ModelExplanation): string {

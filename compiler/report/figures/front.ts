@@ -5,7 +5,7 @@ import { keyOf } from "../../calibrate/grid.ts";
 import type { LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { nines, ninesAxis, topOf } from "../nines.ts";
 import { BYTES_LABEL, COLOR, type Plot } from "../plot.ts";
-import { bytes, estimatorName, percent, settingWords } from "../words.ts";
+import { bytes, estimatorName, NAMES, percent, settingWords } from "../words.ts";
 
 /** Settings below this share say nothing about those near the target; what is marked is shown all the same. */
 const LEAST = 0.5;
@@ -130,8 +130,6 @@ export function frontPlot(layer: LayerCalibration, target: Target, isNarrow: boo
     },
   };
 }
-
-export const NAMES = { recall: "recall", agreement: "agreement", certified: "proven tokens" } as const;
 
 /** Of each estimator, those of its settings that none of its cheaper ones beats. */
 function ownFronts(settings: readonly SettingResult[], share: (setting: SettingResult) => number): SettingResult[][] {

@@ -5,8 +5,7 @@ import { measured } from "../../calibrate/bound.ts";
 import type { LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { nines, ninesAxis, topOf } from "../nines.ts";
 import { COLOR, type Plot } from "../plot.ts";
-import { count, percent, settingWords } from "../words.ts";
-import { NAMES } from "./front.ts";
+import { count, NAMES, percent, settingWords } from "../words.ts";
 
 interface Point {
   readonly predicted: number;

@@ -25,8 +25,13 @@ export function hasSpread({ from, to }: Histogram): boolean {
   return to > from;
 }
 
+/** What rows or groups are ordered by, in words. */
+export function orderedBy({ isBound }: Pick<ScoresInput, "isBound">): string {
+  return isBound ? "upper bounds" : "estimates";
+}
+
 export function scoresPlot(input: ScoresInput): Plot {
-  const { layer, exact, estimates, tokens, k, candidates, kth, cut, choices, isBound } = input;
+  const { layer, exact, estimates, tokens, k, candidates, kth, cut, choices } = input;
   const { from, to, counts } = exact;
   const width = (to - from) / counts.length;
   // What lies below is not one score of all tokens.
@@ -55,10 +60,9 @@ export function scoresPlot(input: ScoresInput): Plot {
     { at: kth, color: COLOR.exact, dash: [1, 0], text: `k = ${k}`, left: !isLeft },
     { at: cut, color: COLOR.estimate, dash: [5, 3], text: `k′ = ${candidates}`, left: isLeft },
   ];
-  const what = isBound ? "upper bounds" : "estimates";
   return {
     title: `Scores of layer ${layer}, exact and estimated`,
-    description: `On average the k-th exact score lies ${kth.toFixed(2)} deviations above the mean, and the last candidate by ${what} ${cut.toFixed(2)}.`,
+    description: `On average the k-th exact score lies ${kth.toFixed(2)} deviations above the mean, and the last candidate by ${orderedBy(input)} ${cut.toFixed(2)}.`,
     spec: {
       ...{ width: 300, height: 200 },
       layer: [
