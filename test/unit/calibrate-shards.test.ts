@@ -20,17 +20,15 @@ import type { FfnCase } from "../cases/ffn-case.ts";
 import { each, normals } from "../cases/fills.ts";
 import { mulberry32, normal } from "../cases/random.ts";
 import { rowOf } from "../cases/selected.ts";
-import { compileSharded, compileShardedFfn, runShards } from "../cases/sharded.ts";
+import { compileSharded, compileShardedFfn, DENSE_HEAD, runShards } from "../cases/sharded.ts";
 import { filled } from "../cases/softmax-case.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 const PROFILE = [PROFILES.wgsl.at(-1)!];
 const LAYOUTS = ["interleaved", "contiguous"] as const;
 
 describe.each(LAYOUTS)("%s", (layout) => {
   test.each([1, 2, 3, 5])("a second exchange is measured where shards that send %d rows make one", async (sent) => {
-    const softmaxCase = SOFTMAX_CASES.find(({ name }) => name === "dense f16, 100 inputs, batch 8: random")!;
-    const compiled = compileSharded(softmaxCase, { count: 4, layout, exchange: sent }, PROFILE);
+    const compiled = compileSharded(DENSE_HEAD, { count: 4, layout, exchange: sent }, PROFILE);
     const { x, weightBytes } = compiled.data;
     const loader = referenceLoader.bind(undefined, compiled.plan);
     const [result] = await runShards(compiled, loader, (layer) => layer.run(x));
