@@ -2,7 +2,7 @@
 // which take the best rows to lie at random.
 
 import type { ExactLayer } from "../../runtime/measure/exact.ts";
-import { summaryOf } from "../../runtime/measure/quality.ts";
+import { meanOf, summaryOf, varianceOf } from "../../runtime/measure/quality.ts";
 import { selectOverShards } from "../../runtime/measure/shards.ts";
 import { DEFAULT_RECALL, DEFAULT_RESEND } from "../check/shards.ts";
 import type { CheckedLayer, CheckedShards } from "../model.ts";
@@ -34,12 +34,10 @@ export function calibrateShards(
   const largest = Math.ceil(choices / count);
   const quality = (recall: Float64Array, errors: Errors | undefined, from: number, to: number): ShardQuality => {
     const part = recall.subarray(from, to);
-    const summary = summaryOf(part);
     const ofErrors = (values: Float64Array) =>
       summaryOf(values.subarray(from, to).filter((each) => !Number.isNaN(each)));
     return {
-      ...{ tokens: to - from, recall: summary },
-      recallVariance: part.reduce((sum, share) => sum + (share - summary.mean) ** 2, 0) / part.length,
+      ...{ tokens: to - from, recall: summaryOf(part), recallVariance: varianceOf(part) },
       ...(errors && { error: ofErrors(errors.error), missed: ofErrors(errors.missed) }),
     };
   };
@@ -152,8 +150,4 @@ function slackOf(keep: number, selected: number, count: number): number {
 function exactBytes(layer: CheckedLayer, shards: CheckedShards): number {
   const first = shardLayer(layer, shards, 0);
   return first ? tile(first).bytes.rescore : 0;
-}
-
-function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
