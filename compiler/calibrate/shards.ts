@@ -32,24 +32,15 @@ export function calibrateShards(
   const measured = selectOverShards(exact, { count, layout }, Math.max(k, ...counts));
   const buckets = { rows: choices, count };
   const largest = Math.ceil(choices / count);
-  const quality = (recall: Float64Array, errors: Errors | undefined, from: number, to: number): ShardQuality => {
-    const part = recall.subarray(from, to);
-    const ofErrors = (values: Float64Array) =>
-      summaryOf(values.subarray(from, to).filter((each) => !Number.isNaN(each)));
-    return {
-      ...{ tokens: to - from, recall: summaryOf(part), recallVariance: varianceOf(part) },
-      ...(errors && { error: ofErrors(errors.error), missed: ofErrors(errors.missed) }),
-    };
-  };
   const slackResult = (selected: number, slack: number, keep: number): SlackResult => {
     const recall = measured.recall(selected, keep);
     const errors = kind === "ffn" ? measured.errors(keep) : undefined;
-    const heldOut = quality(recall, errors, calibration, exact.tokens);
+    const heldOut = qualityOf(recall, errors, calibration, exact.tokens);
     const changed = { ...layer, ...(kind === "softmax" && { candidates: selected }) };
     return {
       ...{ selected, slack, keep, bytes: exactBytes(changed, { ...shards, keep }) },
       predicted: expectedRecall(buckets, selected, keep),
-      calibration: quality(recall, errors, 0, calibration),
+      calibration: qualityOf(recall, errors, 0, calibration),
       heldOut,
       bound: keep >= Math.min(selected, largest) ? 1 : recallBound(heldOut, selected),
     };
@@ -138,6 +129,15 @@ function slacksOf({ slacks }: ShardCalibration, layer: CheckedLayer): readonly S
 interface Errors {
   readonly error: Float64Array;
   readonly missed: Float64Array;
+}
+
+function qualityOf(recall: Float64Array, errors: Errors | undefined, from: number, to: number): ShardQuality {
+  const shares = recall.subarray(from, to);
+  const ofErrors = (values: Float64Array) => summaryOf(values.subarray(from, to).filter((each) => !Number.isNaN(each)));
+  return {
+    ...{ tokens: to - from, recall: summaryOf(shares), recallVariance: varianceOf(shares) },
+    ...(errors && { error: ofErrors(errors.error), missed: ofErrors(errors.missed) }),
+  };
 }
 
 /** A number with few digits that makes a shard select so many. */
