@@ -41,7 +41,7 @@ const section = shardSection();
 const heads: readonly (readonly [string, ShardOptions, SoftmaxCase])[] = [
   ...section.heads.filter(([name]) => isLong || /: NaN in|fallback: random$|two rows are allowed$/.test(name)),
   ["report, options", { count: 2 }, { ...report, layer: options }],
-  ["shards without rows", { count: 4, layout: "contiguous" }, fewRows(2)],
+  ["shards with two rows, one and none", { count: 4, layout: "contiguous" }, fewRows(5)],
   TIES,
 ];
 const ffns = section.ffns.filter(([name]) => isLong || /common groups$|dense$|one neuron$/.test(name));
