@@ -159,6 +159,21 @@ describe("on random rows", () => {
   });
 });
 
+test("common groups do not count, and nothing is open where all others of a shard are candidates", async () => {
+  // The first shard has nothing but common groups.
+  const layer = { ...RANDOM.layer, group: { size: 2 }, common: 24, candidates: 72 };
+  const run = await monitored({ ...RANDOM, layer }, { count: 4, slack: 1, layout: "contiguous" }, 1);
+  const recalls = await expected({ ...RANDOM, layer }, run);
+  expect(mean(recalls)).toBeLessThan(1);
+  expect(run.recalls[0]!.mean).toBeCloseTo(mean(recalls), 10);
+  expect(run.recalls[0]).toMatchObject({ open: 0, atLeast: run.recalls[0]!.mean });
+});
+
+test("before the first token nothing is known", async () => {
+  const { recalls } = await monitored({ ...RANDOM, tokens: 0 }, ways[0]!, 1);
+  expect(recalls[0]).toMatchObject({ tokens: 0, mean: Number.NaN, worst: Number.NaN, open: 0 });
+});
+
 describe("of one token", () => {
   const offer = (keys: readonly number[], computed: number, mayHaveMore = false, groups = [...keys.keys()]): Offer => ({
     ...{ pairs: keys.map((key, i) => ({ key, group: groups[i]! })), computed, mayHaveMore },
