@@ -2,7 +2,7 @@
 // which take the best rows to lie at random.
 
 import type { ExactLayer } from "../../runtime/measure/exact.ts";
-import { summaryOf } from "../../runtime/measure/quality.ts";
+import { meanOf, summaryOf, varianceOf } from "../../runtime/measure/quality.ts";
 import { selectOverShards } from "../../runtime/measure/shards.ts";
 import { DEFAULT_RECALL, DEFAULT_RESEND } from "../check/shards.ts";
 import type { CheckedLayer, CheckedShards } from "../model.ts";
@@ -32,26 +32,15 @@ export function calibrateShards(
   const measured = selectOverShards(exact, { count, layout }, Math.max(k, ...counts));
   const buckets = { rows: choices, count };
   const largest = Math.ceil(choices / count);
-  const quality = (recall: Float64Array, errors: Errors | undefined, from: number, to: number): ShardQuality => {
-    const part = recall.subarray(from, to);
-    const summary = summaryOf(part);
-    const ofErrors = (values: Float64Array) =>
-      summaryOf(values.subarray(from, to).filter((each) => !Number.isNaN(each)));
-    return {
-      ...{ tokens: to - from, recall: summary },
-      recallVariance: part.reduce((sum, share) => sum + (share - summary.mean) ** 2, 0) / part.length,
-      ...(errors && { error: ofErrors(errors.error), missed: ofErrors(errors.missed) }),
-    };
-  };
   const slackResult = (selected: number, slack: number, keep: number): SlackResult => {
     const recall = measured.recall(selected, keep);
     const errors = kind === "ffn" ? measured.errors(keep) : undefined;
-    const heldOut = quality(recall, errors, calibration, exact.tokens);
+    const heldOut = qualityOf(recall, errors, calibration, exact.tokens);
     const changed = { ...layer, ...(kind === "softmax" && { candidates: selected }) };
     return {
       ...{ selected, slack, keep, bytes: exactBytes(changed, { ...shards, keep }) },
       predicted: expectedRecall(buckets, selected, keep),
-      calibration: quality(recall, errors, 0, calibration),
+      calibration: qualityOf(recall, errors, 0, calibration),
       heldOut,
       bound: keep >= Math.min(selected, largest) ? 1 : recallBound(heldOut, selected),
     };
@@ -142,6 +131,15 @@ interface Errors {
   readonly missed: Float64Array;
 }
 
+function qualityOf(recall: Float64Array, errors: Errors | undefined, from: number, to: number): ShardQuality {
+  const shares = recall.subarray(from, to);
+  const ofErrors = (values: Float64Array) => summaryOf(values.subarray(from, to).filter((each) => !Number.isNaN(each)));
+  return {
+    ...{ tokens: to - from, recall: summaryOf(shares), recallVariance: varianceOf(shares) },
+    ...(errors && { error: ofErrors(errors.error), missed: ofErrors(errors.missed) }),
+  };
+}
+
 /** A number with few digits that makes a shard select so many. */
 function slackOf(keep: number, selected: number, count: number): number {
   const slack = (keep * count) / selected;
@@ -152,8 +150,4 @@ function slackOf(keep: number, selected: number, count: number): number {
 function exactBytes(layer: CheckedLayer, shards: CheckedShards): number {
   const first = shardLayer(layer, shards, 0);
   return first ? tile(first).bytes.rescore : 0;
-}
-
-function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -13,7 +13,7 @@ export interface Launched {
   readonly programs: readonly { readonly architecture: number; readonly program: LayerProgram }[];
 }
 
-export function cudaPrograms({ programs }: Plan): CudaProgram[] {
+function cudaPrograms({ programs }: Plan): CudaProgram[] {
   return programs.filter((program): program is CudaProgram => program.target === "cuda");
 }
 

@@ -77,7 +77,6 @@ export function qualityOf(measures: TokenMeasures, from: number, to: number): Qu
   const of = (values: Float64Array) => values.subarray(from, to).filter((value) => !Number.isNaN(value));
   const mean = (values: Float64Array) => meanOf(of(values));
   const recall = of(measures.recall);
-  const average = meanOf(recall);
   const [divergence, mass, certified, slack, error] = [
     of(measures.divergence),
     of(measures.mass),
@@ -88,7 +87,7 @@ export function qualityOf(measures: TokenMeasures, from: number, to: number): Qu
   return {
     tokens: to - from,
     recall: summaryOf(recall),
-    recallVariance: meanOf(recall.map((share) => (share - average) ** 2)),
+    recallVariance: varianceOf(recall),
     agreement: mean(measures.agreement),
     survivingK: mean(measures.survivingK),
     survivingCandidates: mean(measures.survivingCandidates),
@@ -111,8 +110,13 @@ export function summaryOf(values: Float64Array): Summary {
   };
 }
 
-function meanOf(values: Float64Array): number {
+export function meanOf(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export function varianceOf(values: Float64Array): number {
+  const mean = meanOf(values);
+  return meanOf(values.map((value) => (value - mean) ** 2));
 }
 
 /** Correlation of two rows of numbers; 0 where one of them does not vary. */

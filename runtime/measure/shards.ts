@@ -24,9 +24,11 @@ export function selectOverShards(exact: ExactLayer, spread: Omit<ShardRows, "ind
   const places = Array.from({ length: tokens }, (_, token) => placesOf(ranked(token, most), owner, spread.count));
   const rowsOf = Array.from({ length: spread.count }, (_, index) => shardChoices(choices, { ...spread, index }));
   const isMeasured = (token: number) => neurons !== undefined && !Number.isNaN(neurons.squares[token]!);
-  const ordered = Array.from({ length: tokens }, (_, token) =>
-    isMeasured(token) ? ranked(token, choices) : undefined,
-  );
+  const ordered = Array.from({ length: tokens }, (_, token) => {
+    if (!isMeasured(token)) return undefined;
+    const all = ranked(token, choices);
+    return { all, own: placesOf(all, owner, spread.count) };
+  });
   const perToken = (value: (token: number) => number) => Float64Array.from({ length: tokens }, (_, t) => value(t));
   return {
     recall: (selected, keep) =>
@@ -44,10 +46,10 @@ export function selectOverShards(exact: ExactLayer, spread: Omit<ShardRows, "ind
       const [error, missed] = [perToken(() => Number.NaN), perToken(() => Number.NaN)];
       if (plan.kind !== "ffn" || !neurons) return { error, missed };
       for (let token = 0; token < tokens; token++) {
-        const all = ordered[token];
-        if (!all) continue;
+        const ranks = ordered[token];
+        if (!ranks) continue;
+        const { all, own } = ranks;
         const squares = neurons.squares[token]!;
-        const own = placesOf(all, owner, spread.count);
         const isKept = (_: number, rank: number) => own[rank]! < keep;
         const lost = all.subarray(0, plan.k).filter((group, rank) => !isKept(group, rank));
         const more = all.filter((group, rank) => rank >= plan.k && isKept(group, rank));

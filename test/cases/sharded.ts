@@ -201,15 +201,35 @@ export function shardSection() {
     ["ffn: bias: low rank, sum, common", { count: 8 }],
     ["ffn: one neuron", { count: 2 }],
   ];
-  const find = <Case extends { readonly name: string }>(cases: readonly Case[], name: string) => {
-    const found = cases.find((each) => each.name === name);
-    if (!found) throw new Error(`there is no case "${name}"`);
-    return found;
-  };
   return {
-    heads: heads.map(([name, shards]) => [name, shards, find(SOFTMAX_CASES, name)] as const),
-    ffns: ffns.map(([name, shards]) => [name, shards, find(FFN_CASES, name)] as const),
+    heads: heads.map(([name, shards]) => [name, shards, headCase(name)] as const),
+    ffns: ffns.map(([name, shards]) => [name, shards, caseOf(FFN_CASES, name)] as const),
   };
+}
+
+export function headCase(name: string): SoftmaxCase {
+  return caseOf(SOFTMAX_CASES, name);
+}
+
+/** A head whose scores are all exact. */
+export const DENSE_HEAD = headCase("dense f16, 100 inputs, batch 8: random");
+
+/** The same with so few rows that shards have hardly any, or none. */
+export function fewRows(rows: number): SoftmaxCase {
+  return { ...DENSE_HEAD, layer: { ...DENSE_HEAD.layer, rows, k: Math.min(rows, 4) } };
+}
+
+/** Rows that only the second exchange, and the order of equal scores, get right. */
+export const TIES: readonly [name: string, shards: ShardOptions, softmaxCase: SoftmaxCase] = [
+  "ties",
+  { count: 2, exchange: 1 },
+  headCase("certified f32 tokens, fallback: few distinct scores, so most tie"),
+];
+
+function caseOf<Case extends { readonly name: string }>(cases: readonly Case[], name: string): Case {
+  const found = cases.find((each) => each.name === name);
+  if (!found) throw new Error(`there is no case "${name}"`);
+  return found;
 }
 
 /** Every bit of an array of numbers. */

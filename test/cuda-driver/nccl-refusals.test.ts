@@ -7,8 +7,7 @@ import { loadCudaShard } from "../../runtime/cuda/load-shard.ts";
 import { ncclCollective } from "../../runtime/cuda/nccl.ts";
 import type { CudaShardedSoftmax } from "../../runtime/cuda/sharded-softmax.ts";
 import { HireError } from "../../runtime/errors.ts";
-import { compileSharded } from "../cases/sharded.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
+import { compileSharded, DENSE_HEAD } from "../cases/sharded.ts";
 import { CUDA } from "../cuda-host/run.ts";
 import { failureOf } from "../unit/diagnostics/failure.ts";
 import { type Card, missing, openCard } from "./card.ts";
@@ -17,10 +16,9 @@ import { closeRanks, openRanks, type Rank, withLayers } from "./ranks.ts";
 /** Seconds; long enough for all that a rank does here. */
 const deadline = 0.5;
 
-const dense = SOFTMAX_CASES.find(({ name }) => name === "dense f16, 100 inputs, batch 8: random")!;
 const compiled = missing
   ? undefined!
-  : compileSharded({ ...dense, layer: { ...dense.layer, rows: 50, k: 4 } }, { count: 2 }, [CUDA]);
+  : compileSharded({ ...DENSE_HEAD, layer: { ...DENSE_HEAD.layer, rows: 50, k: 4 } }, { count: 2 }, [CUDA]);
 
 describe.skipIf(missing)(`refusals of NCCL${missing ? `, skipped: ${missing}` : ""}`, () => {
   let card: Card;
@@ -109,7 +107,7 @@ describe.skipIf(missing)(`refusals of NCCL${missing ? `, skipped: ${missing}` : 
         code(() => first!.run(x)),
         code(() => second!.run(x.subarray(0, 3 * compiled.layer.inputs))),
       ]);
-      const message = `Rank 1 is running layer "head" with 3 tokens, and rank 0 with ${dense.tokens}`;
+      const message = `Rank 1 is running layer "head" with 3 tokens, and rank 0 with ${DENSE_HEAD.tokens}`;
       expect(failures).toMatchObject([0, 1].map(() => ({ code: "HIRE-RUN-017", message })));
       // Nothing was launched, so that the next run is like any other.
       const results = await Promise.all([first!.run(x), second!.run(x)]);
@@ -137,7 +135,7 @@ describe.skipIf(missing)(`refusals of NCCL${missing ? `, skipped: ${missing}` : 
         const { x } = compiled.data;
         const [failure] = await Promise.all([
           code(() => layer!.run(x)),
-          other.nccl.together(dense.tokens, "", () => barrier(other)),
+          other.nccl.together(DENSE_HEAD.tokens, "", () => barrier(other)),
         ]);
         expect(failure).toMatchObject({ code: "HIRE-RUN-015", message });
         // Nothing succeeds any more, and nothing waits either.

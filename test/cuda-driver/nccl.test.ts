@@ -12,20 +12,18 @@ import type { CudaStream } from "../../runtime/cuda/stream.ts";
 import {
   compileSharded,
   compileShardedFfn,
+  fewRows,
   ffnProblems,
+  headCase,
   headProblems,
   runShards,
   shardSection,
+  TIES,
 } from "../cases/sharded.ts";
 import type { SoftmaxCase } from "../cases/softmax-case.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 import { CUDA } from "../cuda-host/run.ts";
 import { type Card, missing, openCard } from "./card.ts";
 import { closeRanks, openRanks, type Rank, withLayers } from "./ranks.ts";
-
-const headCase = (name: string) => SOFTMAX_CASES.find((each) => each.name === name)!;
-const dense = headCase("dense f16, 100 inputs, batch 8: random");
-const fewRows = (rows: number): SoftmaxCase => ({ ...dense, layer: { ...dense.layer, rows, k: Math.min(rows, 4) } });
 
 const section = shardSection();
 /** Those of the section, and those that a shard of few rows, or without the second exchange, would get wrong. */
@@ -33,7 +31,7 @@ const heads: readonly (readonly [string, ShardOptions, SoftmaxCase])[] = [
   ...section.heads,
   ["five rows", { count: 2 }, fewRows(5)],
   ["two rows", { count: 3, layout: "contiguous" }, fewRows(2)],
-  ["ties", { count: 2, exchange: 1 }, headCase("certified f32 tokens, fallback: few distinct scores, so most tie")],
+  TIES,
 ];
 /** A layer has at least two shards. All sizes in the long form, and one for each case otherwise. */
 const spread = <Case>(cases: readonly (readonly [name: string, shards: ShardOptions, ofCase: Case])[]) =>

@@ -1,17 +1,18 @@
 """What an emitted package does besides computing layers: behaviour.py FOLDER PACK FOREIGN_PACK OLD_PACK. Runs every function
 named test_… and prints a JSON object of names and what went wrong, or null. The model is made by behaviour.test.ts."""
 
+import contextlib
 import hashlib
-import inspect
 import json
 import os
 import shutil
 import sys
 import tempfile
 import threading
-import traceback
 from pathlib import Path
+from unittest.mock import patch
 
+import behaviours
 import on_cpu
 import torch
 from torch import nn
@@ -21,6 +22,7 @@ package, launches = on_cpu.load(folder)
 package_sources = package.images.SOURCES
 launch, driver, images, nvrtc = package.launch, package.driver, package.images, package.nvrtc
 DEVICE = on_cpu.DEVICE
+refused = behaviours.refused_by(package)
 head_plan, mlp_plan = package.Head.plan, package.Mlp0.plan
 
 
@@ -35,10 +37,7 @@ def numbers(*shape):
 
 
 def loaded(kind):
-    layer = kind().load_pack(pack, DEVICE)
-    if not on_cpu.IS_FAKE:
-        layer._apply(torch.Tensor.clone)
-    return layer
+    return on_cpu.with_own_memory(kind().load_pack(pack, DEVICE))
 
 
 def fresh():
@@ -48,33 +47,15 @@ def fresh():
     launches.clear()
 
 
-class swapped:
-    """Something in the place of an attribute, for as long as a block runs."""
-
-    def __init__(self, owner, name, value):
-        self.owner, self.name, self.value = owner, name, value
-
-    def __enter__(self):
-        self.before = getattr(self.owner, self.name)
-        setattr(self.owner, self.name, self.value)
-        fresh()
-
-    def __exit__(self, *_):
-        setattr(self.owner, self.name, self.before)
-        fresh()
-
-
-def refused(code, *parts, of):
-    """Holds that a call is refused under a code, with a message that has these parts, and a fix."""
+@contextlib.contextmanager
+def swapped(owner, name, value):
+    """Something in the place of an attribute, for as long as a block runs, in a process that has loaded nothing."""
     try:
-        of()
-    except package.HireError as error:
-        assert error.code == code, error
-        assert error.fix and str(error) == f"{code}: {error.message}. {error.fix}"
-        for part in parts:
-            assert part in str(error), (part, str(error))
-        return
-    raise AssertionError(f"no {code}")
+        with patch.object(owner, name, value):
+            fresh()
+            yield
+    finally:
+        fresh()
 
 
 def values_of(tensor):
@@ -531,14 +512,4 @@ def real_test_state_dicts_carry_the_weights():
 
 
 if __name__ == "__main__":
-    kinds = ("test_",) if on_cpu.IS_FAKE else ("test_", "real_test_")
-    results = {}
-    for name, function in list(globals().items()):
-        if inspect.isfunction(function) and name.startswith(kinds):
-            fresh()
-            try:
-                function()
-                results[name] = None
-            except Exception:
-                results[name] = traceback.format_exc()
-    print(json.dumps(results))
+    behaviours.tell(globals(), before_each=fresh)

@@ -1,28 +1,19 @@
 // What an emitted package does besides computing layers, as behaviour.py holds it, one test for each of its functions.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileModel } from "../../compiler/index.ts";
 import { defineModel, ffn, multinomial, quantized, softmax } from "../../dsl/index.ts";
 import { packMetadata } from "../../runtime/pack/read-pack.ts";
-import { packWeights, weightTensors } from "../../runtime/pack/weight-tensors.ts";
-import { encode } from "../cases/dtypes.ts";
-import { mulberry32 } from "../cases/random.ts";
-import { whyNoCompiler } from "../cuda-host/build.ts";
-import { buildLibraries, packBytes, writeFiles } from "./build.ts";
-import { runPython, type Torch, whyNoPython } from "./python.ts";
+import { functionsOf, packedOf, randomWeights } from "./behaviours.ts";
+import { buildLibraries, packBytes, whyNoPackages, writeFiles } from "./build.ts";
+import { runPython } from "./python.ts";
 
-const script = await readFile(fileURLToPath(new URL("behaviour.py", import.meta.url)), "utf8");
-const functions = [...script.matchAll(/^def ((?:real_)?test_\w+)/gm)].map(([, name]) => name!);
+const functions = await functionsOf("behaviour.py");
 
-const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<Torch, string | undefined>> = {
-  fake: compilerMissing ?? (await whyNoPython("numpy")),
-  real: compilerMissing ?? (await whyNoPython("numpy", "torch", "safetensors")),
-};
+const missing = await whyNoPackages();
 
 const estimator = quantized({ bits: 4, group: 32 });
 const of = (module: string) => `model.layers.0.mlp.${module}_proj.weight`;
@@ -57,15 +48,7 @@ describe.each(["fake", "real"] as const)("with a %s torch", (torch) => {
       folder = await mkdtemp(join(tmpdir(), "hirec-torch-behaviour-"));
       const { plan, files } = compileModel(model, { targets: ["torch"] });
       await writeFiles(folder, files);
-      const random = mulberry32(1);
-      const tensors = Object.values(plan.layers).flatMap((layer) => {
-        const bytes = weightTensors(layer).map(({ role, shape }) => {
-          const numbers = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random() - 0.5);
-          return [role, encode(numbers, layer.dtype)] as const;
-        });
-        return packWeights(layer, Object.fromEntries(bytes));
-      });
-      const weights = ({ name }: { readonly name: string }) => tensors.find((each) => each.name === name)!.data;
+      const weights = packedOf(plan, randomWeights(plan));
       const packs = {
         pack: packMetadata(plan),
         foreign: { ...packMetadata(plan), hirec_model: "other", hirec_pack: "0" },
@@ -81,7 +64,7 @@ describe.each(["fake", "real"] as const)("with a %s torch", (torch) => {
     }, 300_000);
     afterAll(() => rm(folder, { recursive: true }));
 
-    test.each(functions.filter((name) => torch === "real" || name.startsWith("test_")))("%s", (name) => {
+    test.each(functions[torch])("%s", (name) => {
       expect(results).toHaveProperty(name);
       expect(results[name]).toBeNull();
     });

@@ -12,11 +12,22 @@ import { readWeights, type WeightSource } from "../../runtime/layer.ts";
 import { packMetadata } from "../../runtime/pack/read-pack.ts";
 import { kernelsOf, type Plan } from "../../runtime/plan.ts";
 import { encodeHeader } from "../../runtime/safetensors.ts";
+import { whyNoCompiler } from "../cuda-host/build.ts";
+import { type Torch, whyNoPython } from "./python.ts";
 
 const execute = promisify(execFile);
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const FLAGS = ["-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-fPIC", "-shared", `-I${here}`];
+
+/** @returns why emitted packages cannot be run here with either torch, or nothing. */
+export async function whyNoPackages(): Promise<Readonly<Record<Torch, string | undefined>>> {
+  const compilerMissing = await whyNoCompiler();
+  return {
+    fake: compilerMissing ?? (await whyNoPython("numpy")),
+    real: compilerMissing ?? (await whyNoPython("numpy", "torch.distributed", "safetensors")),
+  };
+}
 
 export async function writeFiles(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
   for (const [file, text] of files) {

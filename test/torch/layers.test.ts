@@ -23,15 +23,11 @@ import { oracle } from "../cases/oracle.ts";
 import { resultOf, rowOf } from "../cases/selected.ts";
 import { caseData, type SoftmaxCase } from "../cases/softmax-case.ts";
 import { STATISTICAL_CASES } from "../cases/statistical-cases.ts";
-import { whyNoCompiler } from "../cuda-host/build.ts";
-import { buildLibraries, packBytes, writeFiles } from "./build.ts";
-import { runPython, type Torch, whyNoPython } from "./python.ts";
+import { buildLibraries, packBytes, whyNoPackages, writeFiles } from "./build.ts";
+import { runPython, type Torch } from "./python.ts";
+import { floats, rows } from "./results.ts";
 
-const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<Torch, string | undefined>> = {
-  fake: compilerMissing ?? (await whyNoPython("numpy")),
-  real: compilerMissing ?? (await whyNoPython("numpy", "torch", "safetensors")),
-};
+const missing = await whyNoPackages();
 
 interface Compiled {
   readonly plan: Plan;
@@ -115,13 +111,6 @@ async function run({ plan, files, x, taken, weights }: Compiled, torch: Torch) {
   for (const field of fields) outputs[field] = Uint8Array.from(await readFile(join(path("out"), field)));
   return { outputs, dtypes: Object.fromEntries(fields.map((field: string, i: number) => [field, dtypes[i]])) };
 }
-
-/** int64 as the runtime's u32: -1 is no row. */
-function rows(bytes: Uint8Array<ArrayBuffer>): Uint32Array {
-  return Uint32Array.from(new BigInt64Array(bytes.buffer), (row) => Number(row));
-}
-
-const floats = (bytes: Uint8Array<ArrayBuffer>) => new Float32Array(bytes.buffer);
 
 // A real torch takes seconds to load, and what it adds is its own checks of operators: fewer cases do.
 const REAL = /everything$|fallback: random$|low rank/;

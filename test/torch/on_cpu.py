@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 sys.dont_write_bytecode = True
 
@@ -60,10 +61,15 @@ def load(folder, capability=(9, 0)):
     return package, launches
 
 
+def with_own_memory(layer):
+    """On a card .to("cuda") gives memory of its own; on the CPU tensors lie in the mapped file, wherever that puts them."""
+    return layer if IS_FAKE else layer._apply(torch.Tensor.clone)
+
+
 @contextlib.contextmanager
 def exchanges():
     """A list that gets the name of every collective call, for as long as a block runs."""
-    names, calls = [], {name: getattr(torch.distributed, name, None) for name in COLLECTIVES}
+    names = []
 
     def counted(name, call):
         def wrapped(*tensors, **options):
@@ -72,14 +78,11 @@ def exchanges():
 
         return wrapped
 
-    present = {name: call for name, call in calls.items() if call is not None}
-    for name, call in present.items():
-        setattr(torch.distributed, name, counted(name, call))
-    try:
+    with contextlib.ExitStack() as stack:
+        for name in COLLECTIVES:
+            if call := getattr(torch.distributed, name, None):
+                stack.enter_context(patch.object(torch.distributed, name, counted(name, call)))
         yield names
-    finally:
-        for name, call in present.items():
-            setattr(torch.distributed, name, call)
 
 
 COLLECTIVES = {

@@ -1,28 +1,19 @@
 // What an emitted package does over shards besides computing layers, as shards_behaviour.py holds it on every rank.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileModel } from "../../compiler/index.ts";
 import { defineModel, ffn, multinomial, quantized, softmax } from "../../dsl/index.ts";
-import { packWeights, weightTensors } from "../../runtime/pack/weight-tensors.ts";
 import { shardPlan } from "../../runtime/shard-plan.ts";
-import { encode } from "../cases/dtypes.ts";
-import { mulberry32 } from "../cases/random.ts";
-import { whyNoCompiler } from "../cuda-host/build.ts";
-import { buildLibraries, packBytes, writeFiles } from "./build.ts";
-import { runPython, type Torch, whyNoPython } from "./python.ts";
+import { functionsOf, packedOf, randomWeights } from "./behaviours.ts";
+import { buildLibraries, packBytes, whyNoPackages, writeFiles } from "./build.ts";
+import { runPython } from "./python.ts";
 
-const script = await readFile(fileURLToPath(new URL("shards_behaviour.py", import.meta.url)), "utf8");
-const functions = [...script.matchAll(/^def ((?:real_)?test_\w+)/gm)].map(([, name]) => name!);
+const functions = await functionsOf("shards_behaviour.py");
 
-const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<Torch, string | undefined>> = {
-  fake: compilerMissing ?? (await whyNoPython("numpy")),
-  real: compilerMissing ?? (await whyNoPython("numpy", "torch.distributed", "safetensors")),
-};
+const missing = await whyNoPackages();
 
 const estimator = quantized({ bits: 4, group: 32 });
 const [inputs, batch, shards] = [32, 2, 2];
@@ -65,21 +56,10 @@ describe.each(["fake", "real"] as const)("with a %s torch", (torch) => {
       folder = await mkdtemp(join(tmpdir(), "hirec-torch-shards-behaviour-"));
       const { plan, files } = compileModel(model, { targets: ["torch"] });
       await writeFiles(folder, files);
-      const random = mulberry32(1);
-      const weights = Object.fromEntries(
-        Object.entries(plan.layers).map(([name, layer]) => {
-          const bytes = weightTensors(layer).map(({ role, shape }) => {
-            const numbers = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random() - 0.5);
-            return [role, encode(numbers, layer.dtype)] as const;
-          });
-          return [name, Object.fromEntries(bytes)];
-        }),
-      );
+      const weights = randomWeights(plan);
       for (let shard = 0; shard < shards; shard++) {
         const own = shardPlan(plan, shard);
-        const tensors = Object.entries(own.layers).flatMap(([name, layer]) => packWeights(layer, weights[name]!));
-        const source = ({ name }: { readonly name: string }) => tensors.find((each) => each.name === name)!.data;
-        await writeFile(join(folder, `pack.${shard}-of-${shards}`), await packBytes(own, source));
+        await writeFile(join(folder, `pack.${shard}-of-${shards}`), await packBytes(own, packedOf(own, weights)));
       }
       const libraries = await buildLibraries(plan, files);
       const env = { XDG_CACHE_HOME: join(folder, "cache") };
@@ -93,7 +73,7 @@ describe.each(["fake", "real"] as const)("with a %s torch", (torch) => {
     }, 300_000);
     afterAll(() => rm(folder, { recursive: true }));
 
-    test.each(functions.filter((name) => torch === "real" || name.startsWith("test_")))("%s", (name) => {
+    test.each(functions[torch])("%s", (name) => {
       for (const results of ranks) {
         expect(results).toHaveProperty(name);
         expect(results[name]).toBeNull();

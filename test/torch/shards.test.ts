@@ -17,27 +17,22 @@ import {
   type CompiledShards,
   compileSharded,
   compileShardedFfn,
+  fewRows,
   ffnProblems,
+  headCase,
   headProblems,
   runShards,
   shardSection,
+  TIES,
 } from "../cases/sharded.ts";
 import type { CaseData, SoftmaxCase } from "../cases/softmax-case.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
-import { whyNoCompiler } from "../cuda-host/build.ts";
 import { CUDA } from "../cuda-host/run.ts";
-import { buildLibraries, packBytes, writeFiles } from "./build.ts";
-import { runPython, type Torch, whyNoPython } from "./python.ts";
+import { buildLibraries, packBytes, whyNoPackages, writeFiles } from "./build.ts";
+import { runPython, type Torch } from "./python.ts";
+import { floats, rows } from "./results.ts";
 
-const compilerMissing = await whyNoCompiler();
-const missing: Readonly<Record<Torch, string | undefined>> = {
-  fake: compilerMissing ?? (await whyNoPython("numpy")),
-  real: compilerMissing ?? (await whyNoPython("numpy", "torch.distributed", "safetensors")),
-};
+const missing = await whyNoPackages();
 
-const headCase = (name: string) => SOFTMAX_CASES.find((each) => each.name === name)!;
-const dense = headCase("dense f16, 100 inputs, batch 8: random");
-const twoRows: SoftmaxCase = { ...dense, layer: { ...dense.layer, rows: 2, k: 2 } };
 const { layer: optionsAndSum, ...report } = headCase("certified int4 group 32, report, and options: random");
 const { logSumExp: _, ...options } = optionsAndSum;
 
@@ -46,8 +41,9 @@ const section = shardSection();
 const heads: readonly (readonly [string, ShardOptions, SoftmaxCase])[] = [
   ...section.heads.filter(([name]) => isLong || /: NaN in|fallback: random$|two rows are allowed$/.test(name)),
   ["report, options", { count: 2 }, { ...report, layer: options }],
-  ["shards without rows", { count: 4, layout: "contiguous" }, twoRows],
-  ["ties", { count: 2, exchange: 1 }, headCase("certified f32 tokens, fallback: few distinct scores, so most tie")],
+  ["shards with two rows, one and none", { count: 4, layout: "contiguous" }, fewRows(5)],
+  TIES,
+  ["fallback, options", { count: 2 }, { ...report, layer: { ...options, certify: "fallback" } }],
 ];
 const ffns = section.ffns.filter(([name]) => isLong || /common groups$|dense$|one neuron$/.test(name));
 
@@ -121,13 +117,6 @@ function sendingAll(compiled: CompiledShards<SoftmaxPlan, CaseData>): CompiledSh
   const layer = { ...compiled.layer, sharding };
   return { ...compiled, layer, plan: { ...compiled.plan, layers: { [LAYER]: layer } } };
 }
-
-/** int64 as the runtime's u32: -1 is no row. */
-function rows(bytes: Uint8Array<ArrayBuffer>): Uint32Array {
-  return Uint32Array.from(new BigInt64Array(bytes.buffer), (row) => Number(row));
-}
-
-const floats = (bytes: Uint8Array<ArrayBuffer>) => new Float32Array(bytes.buffer);
 
 // A real torch takes seconds to load in each process; one case for each way to exchange.
 const REAL = /^ties$|report, options$|common groups$/;

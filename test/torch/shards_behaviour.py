@@ -2,15 +2,16 @@
 groups of two ranks, so two models over two shards; every process runs every function named test_…, in the same order, and prints
 a JSON object of names and what went wrong, or null. The model is made by shards-behaviour.test.ts."""
 
-import inspect
 import json
 import shutil
+import struct
 import sys
 import tempfile
-import traceback
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
+import behaviours
 import on_cpu
 import torch
 import torch.distributed as dist
@@ -19,6 +20,7 @@ from torch import nn
 folder, pack, store, world_rank = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 package, launches = on_cpu.load(folder)
 DEVICE = on_cpu.DEVICE
+refused = behaviours.refused_by(package)
 head_plan = package.Head.plan
 rank = world_rank % 2
 
@@ -41,16 +43,11 @@ def tokens(count, plan=head_plan, seed=0):
 
 
 def floats(numbers):
-    import struct
-
     return torch.frombuffer(bytearray(struct.pack(f"{len(numbers)}f", *numbers)), dtype=torch.float32).to(DEVICE)
 
 
 def loaded(kind):
-    layer = kind(group).load_pack(pack, DEVICE)
-    if not on_cpu.IS_FAKE:
-        layer._apply(torch.Tensor.clone)
-    return layer
+    return on_cpu.with_own_memory(kind(group).load_pack(pack, DEVICE))
 
 
 def everyone(text):
@@ -63,32 +60,6 @@ def alike(result):
     """Holds that every rank of the group has the same result."""
     said = everyone(json.dumps([each.tolist() for each in result]))
     assert said[0] == said[1], said
-
-
-def refused(code, *parts, of):
-    try:
-        of()
-    except package.HireError as error:
-        assert error.code == code, error
-        assert error.fix
-        for part in parts:
-            assert part in str(error), (part, str(error))
-        return
-    raise AssertionError(f"no {code}")
-
-
-class swapped:
-    """Something in the place of an attribute, for as long as a block runs."""
-
-    def __init__(self, owner, name, value):
-        self.owner, self.name, self.value = owner, name, value
-
-    def __enter__(self):
-        self.before = getattr(self.owner, self.name)
-        setattr(self.owner, self.name, self.value)
-
-    def __exit__(self, *_):
-        setattr(self.owner, self.name, self.before)
 
 
 def exchanges_of(work):
@@ -119,7 +90,7 @@ def test_as_many_ranks_as_shards_take_part():
 def test_the_backend_has_to_exchange_tensors_on_cards():
     if not on_cpu.IS_FAKE:
         return
-    with swapped(group, "backend", "gloo"):
+    with patch.object(group, "backend", "gloo"):
         refused("HIRE-TORCH-010", "gloo", "nccl", "cuda", of=lambda: package.Head(group).load_pack(pack, DEVICE))
         # On the CPU first, and moved later: the layer will run on a card all the same.
         refused("HIRE-TORCH-010", "gloo", of=lambda: package.Head(group).load_pack(pack, "cpu"))
@@ -191,7 +162,7 @@ def test_a_rank_without_a_pack_is_named_by_all():
 
 
 def test_a_rank_with_another_package_is_named_by_all():
-    with swapped(package.plan, "PACKAGE_HASH", "another package" if rank == 1 else package.plan.PACKAGE_HASH):
+    with patch.object(package.plan, "PACKAGE_HASH", "another package" if rank == 1 else package.plan.PACKAGE_HASH):
         own = package.plan.PACKAGE_HASH[:12] if rank == 0 else "and rank 0 has package"
         refused("HIRE-RUN-016", "Rank 1 has package another pack", own, of=lambda: loaded(package.Head))
 
@@ -208,7 +179,7 @@ def test_a_rank_that_cannot_load_for_another_reason_is_named_too():
     if rank == 0:
         refused("HIRE-RUN-015", "Rank 1", "no room", of=lambda: loaded(package.Head))
         return
-    with swapped(package.pack, "read_layer", full):
+    with patch.object(package.pack, "read_layer", full):
         try:
             loaded(package.Head)
         except torch.OutOfMemoryError:
@@ -280,7 +251,7 @@ def test_no_tokens_need_no_exchange():
 def test_uniforms_are_those_of_rank_0_where_none_are_given():
     layer = loaded(package.Draft)
     drawn = floats([0.0, 0.999]) if rank == 0 else floats([0.5, 0.5])
-    with swapped(torch, "rand", lambda shape, device: drawn.reshape(*shape)):
+    with patch.object(torch, "rand", lambda shape, device: drawn.reshape(*shape)):
         results = []
         assert exchanges_of(lambda: results.append(layer(tokens(2, layer.plan)))) == ["broadcast", "all_gather"]
     alike(results[0])
@@ -325,7 +296,7 @@ def test_a_fallback_is_not_captured():
     layer = loaded(package.Head)
     layer(tokens(3))
     loaded(package.Mlp0)(tokens(3))
-    with swapped(package.launch, "is_captured", lambda: True):
+    with patch.object(package.launch, "is_captured", lambda: True):
         refused("HIRE-TORCH-011", "head", "report", of=lambda: layer(tokens(3)))
         loaded(package.Mlp0)(tokens(3))
 
@@ -340,7 +311,7 @@ def test_prepare_loads_the_kernels_of_the_shard_and_of_the_merge():
         names.append(kernel)
         return load(image, kernel)
 
-    with swapped(package.driver, "load", named):
+    with patch.object(package.driver, "load", named):
         layer.prepare()
     assert "head_merge" in names and any(name.startswith("head_shard0_") for name in names), names
 
@@ -367,9 +338,8 @@ def test_swap_takes_the_path_of_all_packs_and_the_group():
     model = Model().to(DEVICE)
     made = package.swap(model, pack, {"lm_head": "head", "mlp": "mlp0"}, dense_above=3, group=group)
     assert model.lm_head is made["lm_head"]
-    if not on_cpu.IS_FAKE:
-        for module in made.values():
-            module.layer._apply(torch.Tensor.clone)
+    for module in made.values():
+        on_cpu.with_own_memory(module.layer)
     hidden = model.mlp(tokens(3))
     logits = model.lm_head(hidden)
     assert tuple(logits.shape) == (3, head_plan.outputs)
@@ -427,13 +397,4 @@ def real_test_a_fallback_compiles_with_a_break_in_its_graph():
 
 
 if __name__ == "__main__":
-    kinds = ("test_",) if on_cpu.IS_FAKE else ("test_", "real_test_")
-    results = {}
-    for name, function in list(globals().items()):
-        if inspect.isfunction(function) and name.startswith(kinds):
-            try:
-                function()
-                results[name] = None
-            except Exception:
-                results[name] = traceback.format_exc()
-    print(json.dumps(results))
+    behaviours.tell(globals())

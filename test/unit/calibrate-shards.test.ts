@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "vitest";
 import { gridOf } from "../../compiler/calibrate/grid.ts";
+import type { LayerCalibration, ShardCalibration } from "../../compiler/calibrate/result.ts";
 import { calibrateShards, proposeForShards } from "../../compiler/calibrate/shards.ts";
 import { check } from "../../compiler/check.ts";
+import { formatShards } from "../../compiler/cli/calibrate/shards-text.ts";
 import { PROFILES } from "../../compiler/profiles.ts";
 import { smallestKeep } from "../../compiler/recall.ts";
 import { smallestSent } from "../../compiler/shard-odds.ts";
@@ -20,17 +22,15 @@ import type { FfnCase } from "../cases/ffn-case.ts";
 import { each, normals } from "../cases/fills.ts";
 import { mulberry32, normal } from "../cases/random.ts";
 import { rowOf } from "../cases/selected.ts";
-import { compileSharded, compileShardedFfn, runShards } from "../cases/sharded.ts";
+import { compileSharded, compileShardedFfn, DENSE_HEAD, runShards } from "../cases/sharded.ts";
 import { filled } from "../cases/softmax-case.ts";
-import { SOFTMAX_CASES } from "../cases/softmax-cases.ts";
 
 const PROFILE = [PROFILES.wgsl.at(-1)!];
 const LAYOUTS = ["interleaved", "contiguous"] as const;
 
 describe.each(LAYOUTS)("%s", (layout) => {
   test.each([1, 2, 3, 5])("a second exchange is measured where shards that send %d rows make one", async (sent) => {
-    const softmaxCase = SOFTMAX_CASES.find(({ name }) => name === "dense f16, 100 inputs, batch 8: random")!;
-    const compiled = compileSharded(softmaxCase, { count: 4, layout, exchange: sent }, PROFILE);
+    const compiled = compileSharded(DENSE_HEAD, { count: 4, layout, exchange: sent }, PROFILE);
     const { x, weightBytes } = compiled.data;
     const loader = referenceLoader.bind(undefined, compiled.plan);
     const [result] = await runShards(compiled, loader, (layer) => layer.run(x));
@@ -149,6 +149,30 @@ describe("a head whose rows", () => {
     const both = proposeForShards([even, sorted]);
     expect(both.map(({ change }) => change)).toEqual([sorted.proposal.change, sorted.proposal.change]);
     expect(even.proposal.keep).toBeLessThan(both[0]!.keep!);
+  });
+
+  test("are told of in tables that mark what is proposed and what the spec says", async () => {
+    const { measured, proposal } = await calibrated((row) => 1 / (1 + row / 64), { ...asked, layout: "contiguous" });
+    const textOf = (shards: ShardCalibration) =>
+      formatShards({ kind: "softmax", k: K, shards } as LayerCalibration).join("\n");
+    const text = textOf({ ...measured, proposal });
+    expect(text).toContain("4 shards, contiguous: slack for 98.00 % of the 64 candidates");
+    expect(text).toContain("a second exchange on at most 5.00 % of the tokens");
+    const marked = (mark: string) =>
+      text.match(new RegExp(`^ +${mark} .*\\d.*$`, "gm"))!.map((row) => row.trim().split(/ +/));
+    const { slack, exchange } = proposal.change;
+    const [current] = measured.slacks.filter(({ keep }) => keep === byForm.keep);
+    expect(marked(">").map((cells) => cells.slice(1, 3))).toMatchObject([
+      [String(slack), String(proposal.keep)],
+      [String(exchange), expect.anything()],
+      ["proposed:", "slack:"],
+    ]);
+    expect(marked("=").map((cells) => cells.slice(1, 3))).toMatchObject([
+      [String(current!.slack), String(byForm.keep)],
+      [String(byForm.sent), expect.anything()],
+    ]);
+    expect(text).toContain(`> proposed: slack: ${slack}, exchange: ${exchange}, = what the spec says`);
+    expect(textOf({ ...measured, proposal: { ...proposal, change: {} } })).toContain("what the spec says already");
   });
 
   test("get no slack where none that is tried suffices", async () => {

@@ -5,6 +5,7 @@ import { PROFILES } from "../../compiler/profiles.ts";
 import { expectedRecall } from "../../compiler/recall.ts";
 import { dense, quantized, type ShardOptions } from "../../dsl/index.ts";
 import { type Offer, recallOf } from "../../runtime/collective/recall-monitor.ts";
+import type { ShardedFfn } from "../../runtime/collective/sharded-ffn.ts";
 import { NO_ROW } from "../../runtime/layer.ts";
 import { createReferenceFfn } from "../../runtime/reference/ffn.ts";
 import { referenceLoader } from "../../runtime/reference/shards.ts";
@@ -27,8 +28,7 @@ async function monitored(ffnCase: FfnCase, shards: ShardOptions, every: number, 
   const { plan, layer, data } = compiled;
   const loader = referenceLoader.bind(undefined, plan);
   const groups: number[][] = Array.from({ length: ffnCase.tokens }, () => []);
-  const run = async (each: Parameters<Parameters<typeof runShards>[2]>[0]) => {
-    if (each.kind !== "ffn") throw new Error("not a feed-forward");
+  const run = async (each: ShardedFfn) => {
     for (let first = 0; first < ffnCase.tokens; first += part) {
       const some = data.x.subarray(first * layer.inputs, Math.min(ffnCase.tokens, first + part) * layer.inputs);
       const tokens = some.length / layer.inputs;
@@ -37,12 +37,8 @@ async function monitored(ffnCase: FfnCase, shards: ShardOptions, every: number, 
     }
     return each.recall!();
   };
-  const recalls = await runShards(compiled, loader, run as never, { monitor: { every } });
-  return {
-    compiled,
-    recalls: recalls as { tokens: number; mean: number; worst: number; open: number; atLeast: number }[],
-    groups,
-  };
+  const recalls = await runShards(compiled, loader, run, { monitor: { every } });
+  return { compiled, recalls, groups };
 }
 
 /** The same from the scores of the unpacked matrices: the share of the k best candidates that was computed. */
@@ -163,9 +159,24 @@ describe("on random rows", () => {
   });
 });
 
+test("common groups do not count, and nothing is open where all others of a shard are candidates", async () => {
+  // The first shard has nothing but common groups.
+  const layer = { ...RANDOM.layer, group: { size: 2 }, common: 24, k: 40, candidates: 72 };
+  const run = await monitored({ ...RANDOM, layer }, { count: 4, slack: 2, layout: "contiguous" }, 1);
+  const recalls = await expected({ ...RANDOM, layer }, run);
+  expect(mean(recalls)).toBeLessThan(1);
+  expect(run.recalls[0]!.mean).toBeCloseTo(mean(recalls), 10);
+  expect(run.recalls[0]).toMatchObject({ open: 0, atLeast: run.recalls[0]!.mean });
+});
+
+test("before the first token nothing is known", async () => {
+  const { recalls } = await monitored({ ...RANDOM, tokens: 0 }, ways[0]!, 1);
+  expect(recalls[0]).toMatchObject({ tokens: 0, mean: Number.NaN, worst: Number.NaN, open: 0 });
+});
+
 describe("of one token", () => {
-  const offer = (keys: readonly number[], computed: number, mayHaveMore = false, step = 1): Offer => ({
-    ...{ pairs: keys.map((key, i) => ({ key, group: i * 2 + step })), computed, mayHaveMore },
+  const offer = (keys: readonly number[], computed: number, mayHaveMore = false, groups = [...keys.keys()]): Offer => ({
+    ...{ pairs: keys.map((key, i) => ({ key, group: groups[i]! })), computed, mayHaveMore },
   });
 
   test("a candidate that was not computed is missed, if it is among the best", () => {
@@ -186,22 +197,8 @@ describe("of one token", () => {
   });
 
   test("equal keys are ranked by group, as kernels do", () => {
-    const first: Offer = {
-      pairs: [
-        { key: 5, group: 0 },
-        { key: 5, group: 4 },
-      ],
-      computed: 1,
-      mayHaveMore: false,
-    };
-    const second: Offer = {
-      pairs: [
-        { key: 5, group: 1 },
-        { key: 5, group: 3 },
-      ],
-      computed: 1,
-      mayHaveMore: false,
-    };
+    const first = offer([5, 5], 1, false, [0, 4]);
+    const second = offer([5, 5], 1, false, [1, 3]);
     expect(recallOf([first, second], 3)).toEqual({ recall: 2 / 3, atLeast: 2 / 3 });
     expect(recallOf([first, second], 2).recall).toBe(1);
   });

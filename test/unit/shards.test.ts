@@ -8,6 +8,7 @@ import {
   canBeSharded,
   compileSharded,
   compileShardedFfn,
+  DENSE_HEAD,
   ffnProblems,
   headProblems,
   runShards,
@@ -42,16 +43,15 @@ test.each(spread(FFN_CASES))("%s, over %o", async (_name, shards, ffnCase) => {
 });
 
 describe("the second exchange", () => {
-  const dense = SOFTMAX_CASES.find(({ name }) => name === "dense f16, 100 inputs, batch 8: random")!;
   const resent = async (exchange: number) => {
-    const compiled = compileSharded(dense, { count: 4, exchange }, PROFILE);
+    const compiled = compileSharded(DENSE_HEAD, { count: 4, exchange }, PROFILE);
     const loader = referenceLoader.bind(undefined, compiled.plan);
     const [result] = await runShards(compiled, loader, (each) => each.run(compiled.data.x));
     return result!.resent;
   };
 
   test("is needed when too little is sent, and not when everything is", async () => {
-    expect(await resent(1)).toBe(dense.tokens);
-    expect(await resent(dense.layer.k)).toBe(0);
+    expect(await resent(1)).toBe(DENSE_HEAD.tokens);
+    expect(await resent(DENSE_HEAD.layer.k)).toBe(0);
   });
 });

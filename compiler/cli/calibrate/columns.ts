@@ -10,3 +10,7 @@ export function columns(rows: readonly (readonly string[])[], left: readonly num
     })
     .join("\n");
 }
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}

@@ -2,7 +2,7 @@
 
 import type { LayerCalibration, ShardCalibration, SlackResult } from "../../calibrate/result.ts";
 import { formatBytes } from "../../format-bytes.ts";
-import { columns } from "./columns.ts";
+import { columns, percent } from "./columns.ts";
 
 /** Rows are shown from so much below the target on, and from such odds of a second exchange down. */
 const [BELOW_TARGET, MOST_ODDS] = [0.1, 0.25];
@@ -63,8 +63,4 @@ function exchangeTable({ exchanges, current, proposal }: ShardCalibration): stri
       ...[formatBytes(Math.round(bytes)), ...[predicted, calibration, heldOut].map(percent)],
     ]);
   return columns([["", "sent", "per token", "predicted", "measured", "held out"], ...rows]);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
 }

@@ -5,7 +5,7 @@ import { ALWAYS } from "../../calibrate/firing.ts";
 import type { Calibration, LayerCalibration, SettingResult, Target } from "../../calibrate/result.ts";
 import { writtenValues } from "../../calibrate/written.ts";
 import { formatBytes } from "../../format-bytes.ts";
-import { columns } from "./columns.ts";
+import { columns, percent } from "./columns.ts";
 import { formatShards } from "./shards-text.ts";
 
 /** Rows of the front that are shown gain at least so much on the one before. */
@@ -63,7 +63,6 @@ function isShown(settings: readonly SettingResult[], at: number, target: Target)
 function row(mark: string, setting: SettingResult, target: Target): string[] {
   const { calibration, heldOut, reads, bound, milliseconds } = setting;
   const { estimator, candidates, select } = writtenValues(setting);
-  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
   const { divergence, error } = heldOut;
   return [
     ...[

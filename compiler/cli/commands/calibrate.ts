@@ -114,7 +114,7 @@ async function calibrateSpec(args: Arguments) {
   });
   const result = args.time === undefined ? found : await timed(model, found, args, args.time);
   if (args.out !== undefined) await writeResult(args.out, result);
-  const changes = await edit.editSpec(spec, model, proposalsOf(result), (path) => readFileSync(path, "utf8"));
+  const changes = await edit.editSpec(spec, model, await changesOf(result), (path) => readFileSync(path, "utf8"));
   const problems = [...result.problems, ...changes.problems];
   const shown = await diffOf(changes);
   if (args.report !== undefined) await writeCalibrationReport(args.report, model, result, shown);
@@ -157,19 +157,10 @@ async function timed(
   return timeCalibration(model, found, { device, targets: TARGETS[device], weights, activations });
 }
 
-function proposalsOf({ layers }: Calibration): Map<string, Partial<Setting>> {
-  const settings = new Map<string, Partial<Setting>>();
-  for (const { layer, settings: measured, proposal, current, shards } of layers) {
-    const change = shards?.proposal?.change ?? {};
-    const isOther = proposal !== undefined && proposal !== current;
-    const { estimator, candidates, select } = measured[proposal ?? 0] ?? {};
-    const setting: Partial<Setting> = {
-      ...(isOther && { estimator: estimator!, candidates: candidates!, select: select! }),
-      ...(Object.keys(change).length > 0 && { shards: change }),
-    };
-    if (Object.keys(setting).length > 0) settings.set(layer, setting);
-  }
-  return settings;
+async function changesOf({ layers }: Calibration): Promise<Map<string, Partial<Setting>>> {
+  const { proposedChange } = await import("../../calibrate/proposed-change.ts");
+  const changes = layers.map((each) => [each.layer, proposedChange(each)] as const);
+  return new Map(changes.filter(([, change]) => Object.keys(change).length > 0));
 }
 
 async function textOf(result: Calibration, diff: string): Promise<string> {

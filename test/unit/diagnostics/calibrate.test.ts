@@ -3,8 +3,11 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, test, vi } from "vitest";
+import { proposedPlan } from "../../../compiler/calibrate/proposed-plan.ts";
 import type { Calibration } from "../../../compiler/calibrate/result.ts";
+import { check } from "../../../compiler/check.ts";
 import { parseGrid, parseTarget } from "../../../compiler/cli/calibrate/options.ts";
+import { load } from "../../../compiler/load.ts";
 import { mulberry32, normal } from "../../cases/random.ts";
 import { failureOf } from "./failure.ts";
 import {
@@ -89,6 +92,7 @@ describe("a head over shards", () => {
     await storeSorted();
     const asked = '{ count: 4, layout: "contiguous", slack: { recall: 0.95 }, exchange: { resend: 0.1 } }';
     await writeFile(at("small.hire.ts"), sharded(asked));
+    const model = check(await load(at("small.hire.ts")));
     const written = await calibrated({ write: true });
     expect(written).toMatchObject({ exitCode: 0, written: true, problems: [] });
     const [{ shards }] = (written as unknown as Calibration).layers as [Calibration["layers"][number]];
@@ -96,6 +100,8 @@ describe("a head over shards", () => {
     const found = shards!.slacks.find((each) => each.selected === selected && each.keep === keep)!;
     expect(found.bound).toBeGreaterThanOrEqual(0.95);
     expect(change.slack).toBe(found.slack);
+    const { layers: compiled } = proposedPlan(model, written as unknown as Calibration);
+    expect(compiled.head!.sharding).toMatchObject({ keep, sent: change.exchange });
     const text = await readFile(at("small.hire.ts"), "utf8");
     expect(text).toContain(`layout: "contiguous", slack: ${change.slack}, exchange: ${change.exchange} }`);
     // What it says now is what is proposed.
