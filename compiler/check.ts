@@ -163,7 +163,7 @@ function checkSoftmax(reader: Reader, name: string, layer: Built<"softmax", unkn
     ...{ kind: "softmax", name, inputs, rows, dtype, weight },
     ...{ estimator: estimator!, k, candidates, select, certify, batch, crossover },
     options: checkOptions(reader, layer, { k, isDense, certify }),
-    ...checkShards(reader, layer, { kind: "softmax", choices: rows, selected: candidates, k }),
+    ...checkShards(reader, layer, { kind: "softmax", choices: rows, common: 0, selected: candidates, k }),
   };
 }
 

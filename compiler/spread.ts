@@ -1,5 +1,6 @@
 // How much each shard of a layer selects and sends, from what a spec asks for.
 
+import { shardChoices } from "../runtime/shard-rows.ts";
 import type { AskedShards, CheckedLayer, CheckedShards } from "./model.ts";
 import { smallestKeep } from "./recall.ts";
 import { smallestSent } from "./shard-odds.ts";
@@ -7,8 +8,10 @@ import { smallestSent } from "./shard-odds.ts";
 /** What a layer selects from, and how much of it. */
 export interface Selected {
   readonly kind: "softmax" | "ffn";
-  /** Rows or groups that there are. */
+  /** Rows or groups that there are to select from. */
   readonly choices: number;
+  /** Groups before them that every token computes; 0 of a head. */
+  readonly common: number;
   /** How many of them are recomputed by a head, or added up by a feed-forward. */
   readonly selected: number;
   readonly k: number;
@@ -16,15 +19,38 @@ export interface Selected {
 
 export function selectedBy(layer: CheckedLayer): Selected {
   const { kind, k } = layer;
-  return kind === "ffn"
-    ? { kind, k, selected: k, choices: layer.group.count - layer.group.common }
-    : { kind, k, selected: layer.candidates, choices: layer.rows };
+  if (kind === "softmax") return { kind, k, selected: layer.candidates, choices: layer.rows, common: 0 };
+  const { count, common } = layer.group;
+  return { kind, k, selected: k, choices: count - common, common };
 }
 
-export function spread(asked: AskedShards, { kind, choices, selected, k }: Selected): CheckedShards {
+/** How many the shard that has most selects from: in ranges, the first shards have the common groups and fewer others. */
+export function largestShard(
+  { choices, common }: Pick<Selected, "choices" | "common">,
+  { count, layout }: Pick<AskedShards, "count" | "layout">,
+): number {
+  const all = choices + common;
+  const own = Array.from({ length: count }, (_, index) => {
+    const shard = { count, layout, index };
+    return shardChoices(all, shard) - shardChoices(common, shard, all);
+  });
+  return Math.max(...own);
+}
+
+/** What closed forms are asked about, which take shards to be even: shards of which the largest has as many as it has here. */
+export function evenShards(
+  selected: Pick<Selected, "choices" | "common">,
+  asked: Pick<AskedShards, "count" | "layout">,
+): { readonly rows: number; readonly count: number } {
+  const { count } = asked;
+  return { rows: Math.max(selected.choices, (largestShard(selected, asked) - 1) * count + 1), count };
+}
+
+export function spread(asked: AskedShards, from: Selected): CheckedShards {
   const { count, layout, slack, exchange } = asked;
-  const shards = { rows: choices, count };
-  const largest = Math.ceil(choices / count);
+  const { kind, selected, k } = from;
+  const shards = evenShards(from, asked);
+  const largest = largestShard(from, asked);
   const keep =
     typeof slack === "number"
       ? Math.min(largest, Math.ceil((slack * selected) / count))

@@ -9,7 +9,7 @@ import type { CheckedLayer, CheckedShards } from "../model.ts";
 import { expectedRecall } from "../recall.ts";
 import { shardLayer } from "../shard-layers.ts";
 import { resendOdds } from "../shard-odds.ts";
-import { selectedBy, spread } from "../spread.ts";
+import { evenShards, largestShard, selectedBy, spread } from "../spread.ts";
 import { tile } from "../tile.ts";
 import { recallBound } from "./bound.ts";
 import type { Grid } from "./grid.ts";
@@ -27,11 +27,12 @@ export function calibrateShards(
   calibration: number,
 ): ShardCalibration {
   const { count, layout, keep, sent, slack, exchange } = shards;
-  const { choices, kind, k, selected: own } = selectedBy(layer);
+  const from = selectedBy(layer);
+  const { kind, k, selected: own } = from;
   const counts = kind === "ffn" ? [k] : [...new Set([...grid.candidates, own])].sort((a, b) => a - b);
   const measured = selectOverShards(exact, { count, layout }, Math.max(k, ...counts));
-  const buckets = { rows: choices, count };
-  const largest = Math.ceil(choices / count);
+  const buckets = evenShards(from, shards);
+  const largest = largestShard(from, shards);
   const slackResult = (selected: number, slack: number, keep: number): SlackResult => {
     const recall = measured.recall(selected, keep);
     const errors = kind === "ffn" ? measured.errors(keep) : undefined;
@@ -49,7 +50,7 @@ export function calibrateShards(
     const byKeep = new Map<number, number>();
     const current = selected === own ? [slackOf(keep, selected, count)] : [];
     for (const each of [...grid.slack, ...current].sort((a, b) => a - b)) {
-      const { keep: kept } = spread({ ...shards, slack: each }, { kind, choices, selected, k });
+      const { keep: kept } = spread({ ...shards, slack: each }, { ...from, selected });
       if (!byKeep.has(kept)) byKeep.set(kept, each);
     }
     return [...byKeep].map(([kept, each]) => slackResult(selected, each, kept));

@@ -78,7 +78,7 @@ export function checkFfn(reader: Reader, name: string, layer: Built<"ffn", unkno
       batch,
       crossover,
     },
-    ...checkShards(reader, layer, { kind: "ffn", choices: selectable, selected: k, k }),
+    ...checkShards(reader, layer, { kind: "ffn", choices: selectable, common, selected: k, k }),
   };
 }
 

@@ -17,10 +17,11 @@ export const DEFAULT_RESEND = 0.001;
 export function checkShards(
   reader: Reader,
   layer: Built<string, unknown>,
-  { kind, choices, selected, k }: Selected,
+  from: Selected,
 ): { readonly shards?: CheckedShards } {
   const { shards } = optionsOf(layer);
   if (shards === undefined) return {};
+  const { kind, choices, selected, k } = from;
   const isNumber = typeof shards === "number";
   const part = isNumber ? undefined : reader.part(layer, "shards", "a number such as 4, or { count: 4 }");
   if (!isNumber && !part) return {};
@@ -40,7 +41,7 @@ export function checkShards(
   }
   if (!(count > 1) || !(k <= selected) || !(selected <= choices)) return {};
   const asked = { count, layout, slack, ...(kind === "softmax" && { exchange }) };
-  return { shards: spread(asked, { kind, choices, selected, k }) };
+  return { shards: spread(asked, from) };
 }
 
 const DEFAULTS = {

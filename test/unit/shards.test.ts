@@ -1,7 +1,9 @@
 // Layers over several shards, in float64: where the result is promised to be exact, it is the best of all rows.
 
 import { describe, expect, test } from "vitest";
+import { compileModel } from "../../compiler/index.ts";
 import { PROFILES } from "../../compiler/profiles.ts";
+import { defineModel, dense, ffn } from "../../dsl/index.ts";
 import { referenceLoader } from "../../runtime/reference/shards.ts";
 import { FFN_CASES } from "../cases/ffn-cases.ts";
 import {
@@ -53,5 +55,26 @@ describe("the second exchange", () => {
   test("is needed when too little is sent, and not when everything is", async () => {
     expect(await resent(1)).toBe(DENSE_HEAD.tokens);
     expect(await resent(DENSE_HEAD.layer.k)).toBe(0);
+  });
+});
+
+describe("shards in ranges, the first of them with the common groups", () => {
+  // 64 groups each: the second shard has all that is selected from.
+  const planOf = (slack: number | { recall: number }) =>
+    compileModel(
+      defineModel("ranges", {
+        mlp: ffn({
+          ...{ inputs: 32, hidden: 1024, weights: { gate: "g", up: "u", down: "d" }, k: 40, crossover: "ignore" },
+          ...{ activation: (z: number) => Math.max(z, 0), estimator: dense(), group: { size: 8 }, common: 64 },
+          shards: { count: 2, layout: "contiguous", slack },
+        }),
+      }),
+    ).plan.layers.mlp!.sharding!;
+
+  test("select all k on one shard where slack allows it, and only then are said to lose none", () => {
+    expect(planOf(2)).toMatchObject({ keep: 40, recall: 1 });
+    expect(planOf({ recall: 1 })).toMatchObject({ keep: 40, recall: 1 });
+    expect(planOf(1.2)).toMatchObject({ keep: 24 });
+    expect(planOf(1.2).recall).toBeLessThan(1);
   });
 });
